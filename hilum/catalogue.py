@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pipelines and networks as plain data: what may be asked for, without loading torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from hilum.errors import UnknownNetwork, UnknownPipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One class of a mask.
+
+    Attributes:
+        value: the number in the mask.
+        name: the field's term, in lower case.
+        code: coded concept as (value, scheme designator), PS3.16: SCT is SNOMED CT, DCM is DICOM.
+        color: sRGB, 0..255 each, for overlays.
+    """
+
+    value: int
+    name: str
+    code: tuple[str, str]
+    color: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineCard:
+    """What a pipeline is, for the catalogue, the API and the report.
+
+    Attributes:
+        name: as asked for in a request.
+        version: changes whenever the same study could give another report.
+        modality: DICOM modality of the series it reads.
+        networks: names of the networks it can run; the first is the default.
+        labels: classes of its mask.
+        intended_use: one sentence, printed in every report.
+    """
+
+    name: str
+    version: str
+    modality: str
+    networks: tuple[str, ...]
+    labels: tuple[Label, ...]
+    intended_use: str
+
+
+GROUND_GLASS: Final = Label(1, "ground-glass opacity", ("112120", "DCM"), (64, 196, 255))
+CONSOLIDATION: Final = Label(2, "consolidation", ("9656002", "SCT"), (255, 112, 67))
+
+CT_LESIONS: Final = PipelineCard(
+    name="ct-lesions",
+    version="1.0.0",
+    modality="CT",
+    networks=("resnet50", "resnet101"),
+    labels=(GROUND_GLASS, CONSOLIDATION),
+    intended_use="For research. Not a medical device; not for diagnosis.",
+)
+
+PIPELINES: Final[Mapping[str, PipelineCard]] = MappingProxyType({CT_LESIONS.name: CT_LESIONS})
+
+
+def pipeline_card(name: str) -> PipelineCard:
+    """Return the card of a pipeline.
+
+    Raises:
+        UnknownPipeline: no pipeline has this name.
+    """
+    try:
+        return PIPELINES[name]
+    except KeyError:
+        raise UnknownPipeline(
+            f"There is no pipeline {name!r}; there is {', '.join(PIPELINES)}."
+        ) from None
+
+
+def network_name(card: PipelineCard, asked: str | None) -> str:
+    """Return the network to run: the one asked for, or the pipeline's default.
+
+    Raises:
+        UnknownNetwork: the pipeline has no such network.
+    """
+    if asked is None:
+        return card.networks[0]
+    if asked not in card.networks:
+        raise UnknownNetwork(
+            f"Pipeline {card.name} has no network {asked!r}; it has {', '.join(card.networks)}."
+        )
+    return asked

@@ -1,0 +1,363 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error Hilum raises on purpose, in three families that tell the queue what to do.
+
+HilumError
+├── InputError                 the request or the study is at fault: record it, never retry
+│   ├── UploadError            the bytes that were sent
+│   │   ├── EmptyUpload, NotZip, BrokenZip, EncryptedZip, NestedZip, ZipBomb, UnsafePath
+│   │   ├── UploadTooLarge, TooManyFiles
+│   │   └── NoDicom, NoCtSeries, MixedStudies
+│   ├── SeriesError            a series that cannot be one grid of voxels
+│   │   ├── SingleSlice, MixedOrientations, MixedSizes, MissingSlices, DuplicatePositions
+│   │   ├── MissingRescale, MissingSpacing, MissingPosition, NotAxial
+│   │   └── UnreadablePixels, UnsupportedTransferSyntax
+│   ├── RequestError           what was asked for
+│   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkNotTrained, UnsafeCallback
+│   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
+│   │   └── NotCancellable, IdempotencyConflict
+│   └── AccessError            who asked
+│       └── MissingKey, WrongKey
+├── TransientError             the world is at fault: try again later
+│   └── StorageFull, QueueUnavailable, DatabaseUnavailable
+└── ConfigurationError         we are at fault: the process refuses to start
+    └── MissingSetting, BrokenWeights, PendingMigrations
+
+`code` is stable and meant for programs; the message is one sentence for people and carries UIDs
+and job ids only, never a name, a date of birth or a pixel.
+"""
+
+from typing import ClassVar
+
+
+class HilumError(Exception):
+    """Something Hilum can name."""
+
+    code: ClassVar[str] = "error"
+
+    @property
+    def message(self) -> str:
+        """The sentence for people."""
+        return str(self.args[0]) if self.args else self.title
+
+    @property
+    def title(self) -> str:
+        """The same for every error of this class: its first docstring line."""
+        return (type(self).__doc__ or type(self).__name__).splitlines()[0]
+
+
+class InputError(HilumError):
+    """The request or the study is at fault."""
+
+    code = "input_error"
+
+
+class TransientError(HilumError):
+    """The world is at fault; the same request may succeed later."""
+
+    code = "transient_error"
+
+
+class ConfigurationError(HilumError):
+    """This installation is at fault."""
+
+    code = "configuration_error"
+
+
+# ── InputError: the bytes that were sent ──────────────────────────────────────────────────────
+
+
+class UploadError(InputError):
+    """The upload cannot be taken."""
+
+    code = "upload_error"
+
+
+class EmptyUpload(UploadError):
+    """The upload holds no bytes."""
+
+    code = "empty_upload"
+
+
+class NotZip(UploadError):
+    """The upload is not a zip archive."""
+
+    code = "not_a_zip"
+
+
+class BrokenZip(UploadError):
+    """The zip archive is damaged."""
+
+    code = "broken_zip"
+
+
+class EncryptedZip(UploadError):
+    """The zip archive is encrypted."""
+
+    code = "encrypted_zip"
+
+
+class NestedZip(UploadError):
+    """The zip archive holds another archive."""
+
+    code = "nested_zip"
+
+
+class ZipBomb(UploadError):
+    """The zip archive unpacks to more than its limits allow."""
+
+    code = "zip_bomb"
+
+
+class UnsafePath(UploadError):
+    """A file name in the upload leads outside its folder."""
+
+    code = "unsafe_path"
+
+
+class UploadTooLarge(UploadError):
+    """The upload is larger than this installation takes."""
+
+    code = "upload_too_large"
+
+
+class TooManyFiles(UploadError):
+    """The upload holds more files than this installation takes."""
+
+    code = "too_many_files"
+
+
+class NoDicom(UploadError):
+    """The upload holds no DICOM instance."""
+
+    code = "no_dicom"
+
+
+class NoCtSeries(UploadError):
+    """The study holds no CT series that this pipeline reads."""
+
+    code = "no_ct_series"
+
+
+class MixedStudies(UploadError):
+    """The upload holds instances of more than one study."""
+
+    code = "mixed_studies"
+
+
+# ── InputError: a series that cannot be one grid of voxels ────────────────────────────────────
+
+
+class SeriesError(InputError):
+    """The series cannot become one regular grid of voxels."""
+
+    code = "series_error"
+
+
+class SingleSlice(SeriesError):
+    """The series has too few slices to measure a volume."""
+
+    code = "single_slice"
+
+
+class MixedOrientations(SeriesError):
+    """The slices of the series face different directions."""
+
+    code = "mixed_orientations"
+
+
+class MixedSizes(SeriesError):
+    """The slices of the series differ in rows, columns or pixel spacing."""
+
+    code = "mixed_sizes"
+
+
+class MissingSlices(SeriesError):
+    """Slices are missing between the first and the last."""
+
+    code = "missing_slices"
+
+
+class DuplicatePositions(SeriesError):
+    """Different slices claim the same position."""
+
+    code = "duplicate_positions"
+
+
+class MissingRescale(SeriesError):
+    """A slice lacks the rescale that turns stored values into Hounsfield units."""
+
+    code = "missing_rescale"
+
+
+class MissingSpacing(SeriesError):
+    """A slice lacks a usable pixel spacing."""
+
+    code = "missing_spacing"
+
+
+class MissingPosition(SeriesError):
+    """A slice lacks its position or orientation in the patient."""
+
+    code = "missing_position"
+
+
+class NotAxial(SeriesError):
+    """The series is not axial."""
+
+    code = "not_axial"
+
+
+class UnreadablePixels(SeriesError):
+    """The pixel data of an instance cannot be decoded."""
+
+    code = "unreadable_pixels"
+
+
+class UnsupportedTransferSyntax(SeriesError):
+    """No decoder is installed for the transfer syntax of an instance."""
+
+    code = "unsupported_transfer_syntax"
+
+
+# ── InputError: what was asked for ────────────────────────────────────────────────────────────
+
+
+class RequestError(InputError):
+    """The request cannot be served as asked."""
+
+    code = "request_error"
+
+
+class InvalidRequest(RequestError):
+    """A field of the request is missing or malformed."""
+
+    code = "invalid_request"
+
+
+class UnknownPipeline(RequestError):
+    """No pipeline has this name."""
+
+    code = "unknown_pipeline"
+
+
+class UnknownNetwork(RequestError):
+    """No network has this name."""
+
+    code = "unknown_network"
+
+
+class NetworkNotTrained(RequestError):
+    """The network exists but ships without weights."""
+
+    code = "network_not_trained"
+
+
+class UnsafeCallback(RequestError):
+    """The callback address must not be called from here."""
+
+    code = "unsafe_callback"
+
+
+class UnknownJob(RequestError):
+    """No job of this tenant has this id."""
+
+    code = "unknown_job"
+
+
+class UnknownStudy(RequestError):
+    """No study of this tenant has this id."""
+
+    code = "unknown_study"
+
+
+class UnknownReport(RequestError):
+    """No report of this tenant belongs to this job."""
+
+    code = "unknown_report"
+
+
+class UnknownSlice(RequestError):
+    """The series has no slice of this number."""
+
+    code = "unknown_slice"
+
+
+class ReportNotReady(RequestError):
+    """The job has no report yet."""
+
+    code = "report_not_ready"
+
+
+class NotCancellable(RequestError):
+    """The job has already ended."""
+
+    code = "not_cancellable"
+
+
+class IdempotencyConflict(RequestError):
+    """The idempotency key was used for another request."""
+
+    code = "idempotency_conflict"
+
+
+# ── InputError: who asked ─────────────────────────────────────────────────────────────────────
+
+
+class AccessError(InputError):
+    """The caller is not known."""
+
+    code = "access_error"
+
+
+class MissingKey(AccessError):
+    """The request carries no API key."""
+
+    code = "missing_key"
+
+
+class WrongKey(AccessError):
+    """The API key is not valid."""
+
+    code = "wrong_key"
+
+
+# ── TransientError ────────────────────────────────────────────────────────────────────────────
+
+
+class StorageFull(TransientError):
+    """The disk is nearly full."""
+
+    code = "storage_full"
+
+
+class QueueUnavailable(TransientError):
+    """The message broker does not answer."""
+
+    code = "queue_unavailable"
+
+
+class DatabaseUnavailable(TransientError):
+    """The database does not answer."""
+
+    code = "database_unavailable"
+
+
+# ── ConfigurationError ────────────────────────────────────────────────────────────────────────
+
+
+class MissingSetting(ConfigurationError):
+    """A required setting is missing or malformed."""
+
+    code = "missing_setting"
+
+
+class BrokenWeights(ConfigurationError):
+    """A weights file is absent or does not match its recorded hash."""
+
+    code = "broken_weights"
+
+
+class PendingMigrations(ConfigurationError):
+    """The database schema is older than this code."""
+
+    code = "pending_migrations"

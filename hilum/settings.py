@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting, read from the environment once by an entry point and passed on from there."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hilum.errors import MissingSetting
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """One frozen object; each field is read from `HILUM_` and its name in capitals.
+
+    The three without a default are where the system keeps its memory: a guess would lose data.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HILUM_", frozen=True, extra="ignore")
+
+    database_url: str = Field(description="PostgreSQL, as `postgresql+psycopg://user@host/name`.")
+    redis_url: str = Field(description="Redis or Valkey, as `redis://host:6379/0`.")
+    storage_url: str = Field(description="Where studies and masks live: `file:///path` or `s3://`.")
+
+    spool_dir: Path = Field(
+        default=Path("/tmp/hilum-spool"),  # noqa: S108 - a default for one machine; made 0700
+        description="Local folder where uploads are unpacked and remote studies are fetched to.",
+    )
+    network: str = Field(default="resnet50", description="Network where a request names none.")
+    device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
+    threads: int = Field(default=0, ge=0, description="CPU threads of a worker; 0 takes all cores.")
+
+    max_upload_mb: int = Field(default=4096, gt=0, description="Largest upload, MiB.")
+    max_unpacked_mb: int = Field(default=16384, gt=0, description="Largest unpacked study, MiB.")
+    max_zip_ratio: int = Field(default=200, gt=1, description="Largest unpacked to packed ratio.")
+    max_files: int = Field(default=10000, gt=0, description="Most files in one upload.")
+    min_free_mb: int = Field(default=1024, ge=0, description="Disk kept free; below it, 507.")
+
+    lease_s: int = Field(
+        default=60, gt=0, description="A running job unheard of for so long is lost."
+    )
+    max_attempts: int = Field(default=3, gt=0, description="Times a job is tried before it fails.")
+    task_time_limit_s: int = Field(
+        default=3600, gt=0, description="A job running longer is stopped."
+    )
+    visibility_timeout_s: int = Field(
+        default=4200,
+        gt=0,
+        description="Redis hands a message out again after this; above the limit.",
+    )
+    callback_private: bool = Field(
+        default=False, description="Allow callback addresses on private networks."
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read every setting.
+
+        Raises:
+            MissingSetting: naming the variable that is absent or malformed.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            raise MissingSetting(_explain(error)) from error
+
+
+def _explain(error: ValidationError) -> str:
+    # The value stays out of the sentence: a database URL holds a password.
+    problems = (
+        f"HILUM_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+        for problem in error.errors(include_input=False)
+    )
+    return "; ".join(problems) + ". See .env.example."

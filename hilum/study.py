@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a scanner sent, known by its UIDs: a study of series of instances."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """The header of one DICOM instance; pixels stay in the file.
+
+    Attributes:
+        sop_instance_uid: names the instance.
+        path: the file it was read from.
+        transfer_syntax_uid: how its pixels are stored.
+        rows, columns: size of the image; 0 where the header has none.
+        pixel_spacing_mm: between rows, between columns (PS3.3 10.7.1.3); None where absent.
+        orientation: row and column direction cosines, six numbers; None where absent.
+        position_mm: LPS millimetres of the first voxel's centre; None where absent.
+        has_rescale: whether RescaleSlope and RescaleIntercept are present.
+    """
+
+    sop_instance_uid: str
+    path: Path
+    transfer_syntax_uid: str
+    rows: int
+    columns: int
+    pixel_spacing_mm: tuple[float, float] | None
+    orientation: tuple[float, float, float, float, float, float] | None
+    position_mm: tuple[float, float, float] | None
+    has_rescale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Instances of one acquisition or reconstruction.
+
+    Attributes:
+        series_uid: names the series.
+        modality: DICOM modality, "" where absent.
+        description: SeriesDescription as sent, "" where absent.
+        kernel: ConvolutionKernel, "" where absent.
+        image_type: the values of ImageType, upper case.
+        instances: in no particular order.
+    """
+
+    series_uid: str
+    modality: str
+    description: str
+    kernel: str
+    image_type: tuple[str, ...]
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One visit to the scanner.
+
+    Attributes:
+        study_uid: names the study.
+        study_date: YYYYMMDD as sent, "" where absent.
+        series: by falling number of instances.
+    """
+
+    study_uid: str
+    study_date: str
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A series that was not chosen, and why.
+
+    Attributes:
+        series_uid: names the series.
+        reason: one sentence.
+    """
+
+    series_uid: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesChoice:
+    """The series a pipeline reads, and why this one.
+
+    Attributes:
+        series: the chosen one.
+        reason: one sentence.
+        passed: the others.
+    """
+
+    series: Series
+    reason: str
+    passed: tuple[Passed, ...]

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The GPU's door: Celery tasks that run jobs."""
