@@ -73,7 +73,7 @@ UPKEEP: Final = "hilum.upkeep"
 """Task name: ring again for jobs nobody heard of, take back jobs whose worker died."""
 
 
-class JobStopped(Exception):  # noqa: N818 - not an error: the job was cancelled or taken over
+class JobStopped(Exception):
     """Raised inside a running job that was cancelled, or whose lease another worker took."""
 
 
