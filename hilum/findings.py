@@ -84,21 +84,21 @@ class SliceBurden:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkInfo:
+class NetworkUse:
     """Which network made a report.
 
     Attributes:
         name: as asked for in a request.
         version: of the weights.
         sha256: of the weights file, hexadecimal.
-        threshold: operating point, 0..1.
+        operating_point: probability from which a pixel counts as lesion, 0..1.
         device: where it ran.
     """
 
     name: str
     version: str
     sha256: str
-    threshold: float
+    operating_point: float
     device: str
 
 
@@ -130,7 +130,7 @@ class Report:
     pipeline: str
     pipeline_version: str
     code_version: str
-    network: NetworkInfo
+    network: NetworkUse
     right: LungBurden
     left: LungBurden
     total: LungBurden

@@ -95,18 +95,20 @@ class StudyStore:
         return StoredFile(key, sha256, size)
 
     def _put_remote(self, source: BinaryIO, key: str) -> StoredFile | None:
-        path = self.path(key)
-        if self.filesystem.exists(path):
-            return None
-        # Leaving a plain `with` after an exception would publish half a file.
-        target = self.filesystem.open(path, "wb", autocommit=False)
+        # Exclusive mode: of two writers that meet, the store itself refuses the second.
+        target = self.filesystem.open(self.path(key), "xb", autocommit=False)
         try:
             sha256, size = _copy(source, target)
+            target.flush(force=True)
+            target.commit()
+        except FileExistsError:
+            return None
         except BaseException:
+            # Leaving the file to its destructor would publish half of it.
             target.discard()
             raise
-        target.close()
-        target.commit()
+        finally:
+            target.closed = True
         return StoredFile(key, sha256, size)
 
     def _compare(self, source: BinaryIO, key: str) -> StoredFile:

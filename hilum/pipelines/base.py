@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which function runs which pipeline of the catalogue."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from hilum.catalogue import CT_LESIONS, PipelineCard
+from hilum.findings import Analysis
+from hilum.jobs import Progress, ignore_progress
+from hilum.networks.maskrcnn import Segmenter
+from hilum.pipelines import ct_lesions
+from hilum.study import Study
+
+Run = Callable[[Study, Segmenter, Progress], Analysis]
+Networks = Callable[[str], Segmenter]
+"""Answers a network by name, loaded and warm; a process loads each one once."""
+
+RUNS: Final[Mapping[str, Run]] = MappingProxyType({CT_LESIONS.name: ct_lesions.run})
+
+
+def run_pipeline(
+    study: Study,
+    card: PipelineCard,
+    segmenter: Segmenter,
+    *,
+    progress: Progress = ignore_progress,
+) -> Analysis:
+    """Run a pipeline of the catalogue over a study."""
+    return RUNS[card.name](study, segmenter, progress)

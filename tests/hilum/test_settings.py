@@ -1,0 +1,56 @@
+"""Settings come from the environment, and what is missing is named."""
+
+import pytest
+from pydantic import ValidationError
+
+from hilum.errors import MissingSetting
+from hilum.settings import Settings
+
+REQUIRED = {
+    "HILUM_DATABASE_URL": "postgresql://hilum@db/hilum",
+    "HILUM_REDIS_URL": "redis://cache:6379/0",
+    "HILUM_STORAGE_URL": "file:///srv/hilum",
+    "HILUM_SECRET_KEY": "0123456789abcdef0123456789abcdef",
+}
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in REQUIRED.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def test_settings_are_read_from_the_environment(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("HILUM_MAX_ATTEMPTS", "7")
+
+    settings = Settings.from_environment()
+
+    assert settings.database_url == "postgresql://hilum@db/hilum"
+    assert settings.max_attempts == 7
+
+
+@pytest.mark.parametrize("name", sorted(REQUIRED))
+def test_a_missing_setting_is_named(environment: pytest.MonkeyPatch, name: str) -> None:
+    environment.delenv(name)
+
+    with pytest.raises(MissingSetting, match=name):
+        Settings.from_environment()
+
+
+def test_a_malformed_setting_is_named_and_its_value_kept_out(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("HILUM_LEASE_S", "hunter2")
+
+    with pytest.raises(MissingSetting, match="HILUM_LEASE_S") as caught:
+        Settings.from_environment()
+
+    assert "hunter2" not in caught.value.message
+
+
+def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
+    settings = Settings.from_environment()
+
+    with pytest.raises(ValidationError):
+        settings.lease_s = 1  # type: ignore[misc] # the very thing under test
