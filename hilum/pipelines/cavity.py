@@ -12,8 +12,6 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
-from hilum.findings import LEFT_LUNG, RIGHT_LUNG
-
 Mask = NDArray[np.bool_]
 
 CLOSING_MM = 12.0
@@ -57,15 +55,21 @@ def close_over_lesions(
         free = body[z] & ~airway[z] & (hu[z] < SOLID_HU)
         cage = _rib_cage(hu[z], body[z], pixel_mm)
         depth_mm = ndimage.distance_transform_edt(cage) * pixel_mm
-        for side in (RIGHT_LUNG, LEFT_LUNG):
-            lung = sides[z] == side
-            if lung.any():
-                filled = _close(lung, pixel_mm)
-                # Where too few bones show, their hull says nothing of the chest wall.
-                if np.mean(cage[lung]) > CAGED_SHARE:
-                    filled |= _wall_dents(lung, depth_mm)
-                closed[z][filled & free & (closed[z] == 0)] = side
+        for number, place in enumerate(ndimage.find_objects(sides[z]), start=1):
+            if place is not None:
+                # Nothing is filled outside a lung's convex hull, so its own box is enough.
+                lung = sides[z][place] == number
+                filled = _fill(lung, cage[place], depth_mm[place], pixel_mm)
+                closed[z][place][filled & free[place] & (closed[z][place] == 0)] = number
     return closed
+
+
+def _fill(lung: Mask, cage: Mask, depth_mm: NDArray[np.float64], pixel_mm: float) -> Mask:
+    filled = _close(lung, pixel_mm)
+    # Where too few bones show, their hull says nothing of the chest wall.
+    if np.mean(cage[lung]) > CAGED_SHARE:
+        filled |= _wall_dents(lung, depth_mm)
+    return filled
 
 
 def _close(lung: Mask, pixel_mm: float) -> Mask:

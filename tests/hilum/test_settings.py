@@ -49,7 +49,8 @@ def test_a_malformed_setting_is_named_and_its_value_kept_out(
     assert "hunter2" not in caught.value.message
 
 
-def test_settings_cannot_be_changed(environment: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("environment")
+def test_settings_cannot_be_changed() -> None:
     settings = Settings.from_environment()
 
     with pytest.raises(ValidationError):

@@ -1,19 +1,18 @@
 """The lungs are found by the shape of the chest, and doubted where they cannot be."""
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from hilum.findings import LEFT_LUNG, RIGHT_LUNG
+from hilum.phantom import Phantom
 from hilum.pipelines.lungs import find_lungs
 from hilum.volume import Volume
+from tests.analyses import volume_of
 from tests.phantoms import chest, healthy
-
-
-def volume_of(phantom) -> Volume:  # noqa: ANN001
-    uids = tuple(str(z) for z in range(len(phantom.voxels)))
-    return Volume(phantom.voxels, phantom.affine, uids)
 
 
 def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -21,7 +20,7 @@ def dice(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 @pytest.mark.parametrize("phantom", [healthy(), chest()], ids=["healthy", "ill"])
-def test_both_lungs_of_a_phantom_are_found_each_on_its_side(phantom) -> None:  # noqa: ANN001
+def test_both_lungs_of_a_phantom_are_found_each_on_its_side(phantom: Phantom) -> None:
     found = find_lungs(volume_of(phantom)).mask
 
     for side in (RIGHT_LUNG, LEFT_LUNG):
@@ -75,7 +74,7 @@ def test_air_alone_is_no_lung() -> None:
     assert not find_lungs(nothing).mask.any()
 
 
-def test_the_lungs_of_a_real_volume_match_a_persons(shared_data) -> None:  # noqa: ANN001
+def test_the_lungs_of_a_real_volume_match_a_persons(shared_data: Path) -> None:
     image = nibabel.load(shared_data / "ct-lungs/id002-128x128x64.nii.gz")
     truth = nibabel.load(shared_data / "ct-lungs/id002-128x128x64-msk.nii.gz")
     affine = np.diag([-1, -1, 1, 1]) @ image.affine[:, [2, 1, 0, 3]]

@@ -8,6 +8,7 @@ from hilum.findings import LEFT_LUNG, RIGHT_LUNG
 from hilum.pipelines.measure import join_findings, measure_burden, measure_slices
 from hilum.pipelines.slices import Lesions
 from hilum.volume import Volume
+from tests.analyses import volume_of
 from tests.phantoms import chest
 
 LABELS = CT_LESIONS.labels
@@ -119,7 +120,7 @@ def test_areas_are_counted_slice_by_slice(volume: Volume, lungs: np.ndarray) -> 
 
 def test_the_phantoms_lesions_are_measured_to_the_millilitre() -> None:
     phantom = chest()
-    volume = Volume(phantom.voxels, phantom.affine, tuple(map(str, range(len(phantom.voxels)))))
+    volume = volume_of(phantom)
 
     findings = join_findings(volume, phantom.lungs, lesions_of(phantom.lesions.copy()), LABELS)
 
