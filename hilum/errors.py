@@ -5,7 +5,7 @@ HilumError
 ├── InputError                 the request or the study is at fault: record it, never retry
 │   ├── UploadError            the bytes that were sent
 │   │   ├── EmptyUpload, NotZip, BrokenZip, EncryptedZip, NestedZip, ZipBomb, UnsafePath
-│   │   ├── UploadTooLarge, TooManyFiles
+│   │   ├── UploadTooLarge, TooManyFiles, IncompleteUpload
 │   │   └── NoDicom, NoCtSeries, MixedStudies
 │   ├── SeriesError            a series that cannot be one grid of voxels
 │   │   ├── SingleSlice, MixedOrientations, MixedSizes, MissingSlices, DuplicatePositions
@@ -18,7 +18,7 @@ HilumError
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
-│   └── StorageFull, QueueUnavailable, DatabaseUnavailable
+│   └── StorageFull, QueueUnavailable, DatabaseUnavailable, ServerUnreachable
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations
 
@@ -124,6 +124,12 @@ class TooManyFiles(UploadError):
     """The upload holds more files than this installation takes."""
 
     code = "too_many_files"
+
+
+class IncompleteUpload(UploadError):
+    """The upload did not arrive as it was sent."""
+
+    code = "incomplete_upload"
 
 
 class NoDicom(UploadError):
@@ -340,6 +346,12 @@ class DatabaseUnavailable(TransientError):
     """The database does not answer."""
 
     code = "database_unavailable"
+
+
+class ServerUnreachable(TransientError):
+    """The Hilum server does not answer."""
+
+    code = "server_unreachable"
 
 
 # ── ConfigurationError ────────────────────────────────────────────────────────────────────────

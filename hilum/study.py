@@ -18,6 +18,11 @@ class Instance:
         orientation: row and column direction cosines, six numbers; None where absent.
         position_mm: LPS millimetres of the first voxel's centre; None where absent.
         has_rescale: whether RescaleSlope and RescaleIntercept are present.
+        instance_number: InstanceNumber, for messages only: vendors number as they like; None where
+            absent.
+        image_type: the values of ImageType, upper case.
+        sop_class_uid: what kind of object it is, "" where absent.
+        frames: NumberOfFrames, 1 where absent.
     """
 
     sop_instance_uid: str
@@ -29,6 +34,10 @@ class Instance:
     orientation: tuple[float, float, float, float, float, float] | None
     position_mm: tuple[float, float, float] | None
     has_rescale: bool
+    instance_number: int | None = None
+    image_type: tuple[str, ...] = ()
+    sop_class_uid: str = ""
+    frames: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ class Volume:
     """A CT series as one regular grid.
 
     Attributes:
-        voxels: Hounsfield units, int16 [z, y, x]; z grows along the slice normal.
+        voxels: Hounsfield units, int16 [z, y, x], upright: z grows to the head, y to the back,
+            x to the patient's left, however the slices were stored.
         affine: 4 x 4, maps (z, y, x, 1) to LPS millimetres in the patient's frame of reference.
         instance_uids: SOP instance UID of each slice, [z].
         warnings: what was odd about the series and how it was handled.

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DICOM in and out: reading studies, choosing a series, building one grid."""
+"""DICOM in: reading studies, choosing a series, building one grid."""

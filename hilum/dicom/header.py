@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One DICOM header as plain values; what is absent or broken becomes None or an empty string.
+
+A header comes from anywhere: every value may be missing, of the wrong type, or not a number.
+"""
+
+import math
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from hilum.study import Instance
+
+BROKEN: Final = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom raises on files that are no DICOM, or were once."""
+
+KEYWORDS: Final = [
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+    "SOPClassUID",
+    "StudyDate",
+    "Modality",
+    "SeriesDescription",
+    "ConvolutionKernel",
+    "ImageType",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "RescaleSlope",
+    "RescaleIntercept",
+]
+"""The attributes that are read; the patient's name is none of them."""
+
+UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
+"""What a UID may hold (PS3.5 9.1), leading zeros of older anonymisers included."""
+
+UNIT_TOLERANCE: Final = 0.01
+"""How far direction cosines may be from unit length and a right angle: vendors round them."""
+
+_PREAMBLE = 128
+_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What one instance says of itself and of the series and study it belongs to."""
+
+    study_uid: str
+    series_uid: str
+    study_date: str
+    modality: str
+    description: str
+    kernel: str
+    instance: Instance
+
+
+def read_header(path: Path) -> Header | None:
+    """Return the header of a DICOM instance; None where the file is not one."""
+    dataset = open_dataset(path, keywords=KEYWORDS, stop_before_pixels=True)
+    if dataset is None:
+        return None
+    uids = [uid(dataset, f"{level}InstanceUID") for level in ("Study", "Series", "SOP")]
+    if not all(uids):
+        return None
+    study_uid, series_uid, _ = uids
+    return Header(
+        study_uid=study_uid,
+        series_uid=series_uid,
+        study_date=text(dataset, "StudyDate"),
+        modality=text(dataset, "Modality").upper(),
+        description=text(dataset, "SeriesDescription"),
+        kernel=text(dataset, "ConvolutionKernel"),
+        instance=_instance(dataset, path),
+    )
+
+
+def open_dataset(
+    path: Path, *, keywords: list[str] | None = None, stop_before_pixels: bool = False
+) -> Dataset | None:
+    """Parse a file as DICOM, with or without its preamble; None where it is something else."""
+    try:
+        if not _looks_like_dicom(path):
+            return None
+        return dcmread(
+            path, force=True, specific_tags=keywords, stop_before_pixels=stop_before_pixels
+        )
+    except BROKEN:
+        return None
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    with path.open("rb") as stream:
+        start = stream.read(_PREAMBLE + 4)
+    # Old files have no preamble and begin with the first element, of group 0008 or 0002.
+    return start[_PREAMBLE:] == b"DICM" or start[:2] in _FIRST_GROUPS
+
+
+def _instance(dataset: Dataset, path: Path) -> Instance:
+    return Instance(
+        sop_instance_uid=uid(dataset, "SOPInstanceUID"),
+        path=path,
+        transfer_syntax_uid=transfer_syntax(dataset),
+        rows=integer(dataset, "Rows") or 0,
+        columns=integer(dataset, "Columns") or 0,
+        pixel_spacing_mm=_spacing(dataset),
+        orientation=_orientation(dataset),
+        position_mm=_position(dataset),
+        has_rescale=bool(number(dataset, "RescaleSlope"))
+        and number(dataset, "RescaleIntercept") is not None,
+        instance_number=integer(dataset, "InstanceNumber"),
+        image_type=_image_type(dataset),
+        sop_class_uid=uid(dataset, "SOPClassUID"),
+        frames=integer(dataset, "NumberOfFrames") or 1,
+    )
+
+
+# ── Single values ─────────────────────────────────────────────────────────────────────────────
+
+
+def value(dataset: Dataset, keyword: str) -> Any:
+    """Return a header value as pydicom reads it; None where it cannot."""
+    try:
+        return dataset.get(keyword)
+    except BROKEN:
+        return None
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Return a header value as text; "" where absent."""
+    found = value(dataset, keyword)
+    if isinstance(found, MultiValue):
+        found = next(iter(found), None)
+    # PostgreSQL's text holds no NUL, and a broken header may.
+    return "" if found is None else str(found).replace("\x00", "").strip()
+
+
+def uid(dataset: Dataset, keyword: str) -> str:
+    """Return a UID that may safely become a file name; "" where there is none."""
+    found = text(dataset, keyword)
+    return found if UID_PATTERN.fullmatch(found) else ""
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """Return a finite number; None where there is none."""
+    found = numbers(dataset, keyword, count=1)
+    return found[0] if found else None
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """Return a whole number; None where there is none."""
+    found = number(dataset, keyword)
+    return None if found is None else int(found)
+
+
+def numbers(dataset: Dataset, keyword: str, *, count: int) -> tuple[float, ...] | None:
+    """Return this many finite numbers; None where there are others or fewer."""
+    found = value(dataset, keyword)
+    many: Iterable[Any] = found if isinstance(found, MultiValue | list | tuple) else [found]
+    try:
+        floats = tuple(float(each) for each in many)
+    except BROKEN:
+        return None
+    if len(floats) != count or not all(math.isfinite(each) for each in floats):
+        return None
+    return floats
+
+
+def transfer_syntax(dataset: Dataset) -> str:
+    """Return how the pixels are stored; read off the encoding where the file does not say."""
+    found = uid(dataset.file_meta, "TransferSyntaxUID") if hasattr(dataset, "file_meta") else ""
+    if found:
+        return found
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return str(ImplicitVRLittleEndian)
+    return str(ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
+
+
+def _image_type(dataset: Dataset) -> tuple[str, ...]:
+    found = value(dataset, "ImageType")
+    many = found if isinstance(found, MultiValue) else [found]
+    return tuple(str(each).strip().upper() for each in many if each)
+
+
+def _spacing(dataset: Dataset) -> tuple[float, float] | None:
+    found = numbers(dataset, "PixelSpacing", count=2)
+    if found is None or min(found) <= 0:
+        return None
+    return found[0], found[1]
+
+
+def _position(dataset: Dataset) -> tuple[float, float, float] | None:
+    found = numbers(dataset, "ImagePositionPatient", count=3)
+    return None if found is None else (found[0], found[1], found[2])
+
+
+def _orientation(dataset: Dataset) -> tuple[float, float, float, float, float, float] | None:
+    found = numbers(dataset, "ImageOrientationPatient", count=6)
+    if found is None:
+        return None
+    row, column = found[:3], found[3:]
+    lengths = (math.hypot(*row), math.hypot(*column))
+    lean = abs(sum(a * b for a, b in zip(row, column, strict=True)))
+    if max(abs(lengths[0] - 1), abs(lengths[1] - 1), lean) > UNIT_TOLERANCE:
+        return None
+    return found[0], found[1], found[2], found[3], found[4], found[5]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From files to a study, from a series to a volume, from one file to one slice."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hilum.dicom.geometry import MAX_AXIAL_ANGLE, Turn, axial_angle
+from hilum.dicom.header import Header, read_header
+from hilum.dicom.layout import Layout, lay_out
+from hilum.dicom.pixels import read_hu
+from hilum.dicom.quiet import quiet
+from hilum.dicom.selection import check_kind
+from hilum.errors import MissingSpacing, MixedStudies, NoDicom
+from hilum.jobs import Progress, Stage, ignore_progress
+from hilum.study import Instance, Series, Study
+from hilum.volume import Volume
+
+
+def read_study(source: Path | Iterable[Path]) -> Study:
+    """Return what a folder, or these files, hold; headers only, files of other kinds passed over.
+
+    Raises:
+        NoDicom: none of the files is a DICOM instance.
+        MixedStudies: they belong to more than one study.
+    """
+    paths = list(_files(source))
+    with quiet():
+        headers = [header for path in paths if (header := read_header(path)) is not None]
+    if not headers:
+        raise NoDicom(f"None of the {len(paths)} files is a DICOM instance with its three UIDs.")
+    study_uids = {header.study_uid for header in headers}
+    if len(study_uids) > 1:
+        raise MixedStudies(
+            f"The {len(headers)} instances belong to {len(study_uids)} studies, expected one:"
+            f" {', '.join(sorted(study_uids)[:3])}."
+        )
+    study_date = next((header.study_date for header in headers if header.study_date), "")
+    return Study(headers[0].study_uid, study_date, _series(headers))
+
+
+def read_volume(series: Series, progress: Progress = ignore_progress) -> Volume:
+    """Return a series as one grid: z grows to the head, y to the back, x to the patient's left.
+
+    Raises:
+        SeriesError: its subclass names what keeps the slices from being one grid.
+    """
+    layout = lay_out(series, same_image)
+    voxels = _read_slices(layout, progress)
+    names = tuple(instance.sop_instance_uid for instance in layout.instances)
+    return Volume(voxels, layout.affine, names, layout.warnings)
+
+
+def read_slice(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
+    """Return one file's image in Hounsfield units, [y, x], and its pixel spacing y, x in mm.
+
+    An axial slice is turned upright as in a volume; any other stays as it is stored.
+
+    Raises:
+        NoDicom: the file is not a DICOM instance.
+        NoCtSeries: it is not a CT slice.
+        SeriesError: its subclass names what is wrong with the image.
+    """
+    with quiet():
+        header = read_header(path)
+    if header is None:
+        raise NoDicom("The file is not a DICOM instance with its three UIDs.")
+    check_kind(_one_series([header]))
+    instance = header.instance
+    if instance.pixel_spacing_mm is None:
+        raise MissingSpacing(f"Instance {instance.sop_instance_uid} has no usable pixel spacing.")
+    turn = _slice_turn(instance)
+    image = np.ascontiguousarray(turn.apply(read_hu(instance)))
+    down, across = instance.pixel_spacing_mm
+    return image, (across, down) if turn.transpose else (down, across)
+
+
+def same_image(one: Instance, other: Instance) -> bool:
+    """Tell whether two instances hold the same Hounsfield units."""
+    return np.array_equal(read_hu(one), read_hu(other))
+
+
+def _files(source: Path | Iterable[Path]) -> Iterator[Path]:
+    if not isinstance(source, Path):
+        return iter(source)
+    if source.is_dir():
+        return (path for path in sorted(source.rglob("*")) if path.is_file())
+    return iter([source])
+
+
+def _series(headers: list[Header]) -> tuple[Series, ...]:
+    groups: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        groups[header.series_uid].append(header)
+    series = (_one_series(group) for group in groups.values())
+    return tuple(sorted(series, key=lambda each: (-len(each.instances), each.series_uid)))
+
+
+def _one_series(headers: list[Header]) -> Series:
+    first = headers[0]
+    return Series(
+        series_uid=first.series_uid,
+        modality=first.modality,
+        description=first.description,
+        kernel=first.kernel,
+        image_type=first.instance.image_type,
+        instances=tuple(header.instance for header in headers),
+    )
+
+
+def _read_slices(layout: Layout, progress: Progress) -> NDArray[np.int16]:
+    total = len(layout.instances)
+    shape = layout.turn.shape(layout.instances[0])
+    # One array for all, filled slice by slice: a long series is never held twice.
+    voxels = np.empty((total, *shape), np.int16)
+    progress(Stage.READING, 0, total)
+    for index, instance in enumerate(layout.instances):
+        voxels[index] = layout.turn.apply(read_hu(instance))
+        progress(Stage.READING, index + 1, total)
+    return voxels
+
+
+def _slice_turn(instance: Instance) -> Turn:
+    if instance.orientation is None or axial_angle(instance) > MAX_AXIAL_ANGLE:
+        return Turn()
+    return Turn.of(instance)
