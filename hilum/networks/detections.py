@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network says of one slice, kept small, and how it becomes a map of lesions.
+
+A detection is a box with a coarse mask relative to it. Masks are pasted inside their boxes only,
+and overlapping detections vote softly: a pixel is free of lesion if every detection misses it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+GROUND_GLASS = 1
+CONSOLIDATION = 2
+LESION_CLASSES = (GROUND_GLASS, CONSOLIDATION)
+"""Labels of the training masks and of every label map."""
+
+MASK_PX = 28
+"""Side of a mask as the network draws it, whatever the size of its box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """The detections of one slice, best first.
+
+    Attributes:
+        boxes: [n, 4], x0 y0 x1 y1 in pixels of the image given; x1 and y1 are exclusive.
+        scores: [n], 0..1.
+        labels: [n], 1 ground-glass opacity, 2 consolidation.
+        masks: [n, 28, 28], probability 0..1 on a grid spanning the box, row 0 at y0.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Count the detections."""
+        return len(self.scores)
+
+
+def lesion_map(detections: Detections, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Let the detections vote on every pixel.
+
+    Args:
+        detections: of one slice.
+        shape: (h, w) of the image they were found in.
+
+    Returns:
+        Probability of each class [2, h, w], 0..1: the noisy-or of score times mask.
+    """
+    absent = np.ones((len(LESION_CLASSES), *shape), np.float32)
+    for box, score, label, mask in zip(
+        detections.boxes, detections.scores, detections.labels, detections.masks, strict=True
+    ):
+        rows, columns = _inside(box, shape)
+        if rows and columns:
+            window = absent[label - 1, rows.start : rows.stop, columns.start : columns.stop]
+            window *= 1 - score * paste(mask, box, rows, columns)
+    return np.subtract(1, absent, out=absent)
+
+
+def label_map(probabilities: NDArray[np.float32], *, threshold: float) -> NDArray[np.uint8]:
+    """Cut a lesion map at an operating point.
+
+    Args:
+        probabilities: [2, h, w] from `lesion_map`.
+        threshold: a pixel is lesion where either class, noisy-or, reaches it; 0..1.
+
+    Returns:
+        [h, w]: 0 background, otherwise the class with the larger probability.
+    """
+    labels = np.where(probabilities[1] > probabilities[0], CONSOLIDATION, GROUND_GLASS)
+    return np.where(merged(probabilities) >= threshold, labels, 0).astype(np.uint8)
+
+
+def merged(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Join the classes of a lesion map [2, h, w] to the probability of any lesion [h, w]."""
+    ground_glass, consolidation = probabilities
+    either: NDArray[np.float32] = ground_glass + consolidation - ground_glass * consolidation
+    return either
+
+
+def paste(
+    mask: NDArray[np.float32], box: NDArray[np.float32], rows: range, columns: range
+) -> NDArray[np.float32]:
+    """Draw a mask at the centres of the pixels of its box.
+
+    Bilinear and separable: one matrix an axis, so a box costs two small products.
+
+    Returns:
+        [rows, columns], 0..1.
+    """
+    side = mask.shape[0]
+    down = _weights(rows, float(box[1]), float(box[3]), side)
+    across = _weights(columns, float(box[0]), float(box[2]), side)
+    drawn: NDArray[np.float32] = np.matmul(np.matmul(down, mask), across.T)
+    return drawn
+
+
+def _inside(box: NDArray[np.float32], shape: tuple[int, int]) -> tuple[range, range]:
+    """Return the rows and columns whose centres lie in a box, clipped to the image."""
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    height, width = shape
+    rows = range(max(0, _first(y0)), min(height, _first(y1)))
+    columns = range(max(0, _first(x0)), min(width, _first(x1)))
+    return rows, columns
+
+
+def _first(edge: float) -> int:
+    """Return the first pixel whose centre lies at or after an edge."""
+    return int(np.ceil(edge - 0.5))
+
+
+def _weights(pixels: range, start: float, stop: float, side: int) -> NDArray[np.float32]:
+    """Return the bilinear weights [pixels, side] of mask cells for pixel centres."""
+    centres = np.arange(pixels.start, pixels.stop) + 0.5
+    places = np.clip((centres - start) / (stop - start) * side - 0.5, 0, side - 1)
+    distances = np.abs(places[:, None] - np.arange(side))
+    weights: NDArray[np.float32] = np.maximum(0, 1 - distances).astype(np.float32)
+    return weights

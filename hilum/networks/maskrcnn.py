@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mask R-CNN on a ResNet with a feature pyramid, set for lung crops of chest CT.
+
+Five collaborators, as torchvision names them: `transform` (normalise, pad), `backbone`, `rpn`,
+and `roi_heads` with a box and a mask branch. Differences from torchvision's defaults serve one
+job, two lesion classes in a lung crop of 384 px: small anchors, a pyramid of 128 channels
+instead of 256, and few proposals.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from torchvision.models.detection import MaskRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.resnet import ResNet, resnet50, resnet101
+from torchvision.ops import FrozenBatchNorm2d
+
+from hilum.errors import UnknownNetwork
+from hilum.networks.detections import Detections
+from hilum.networks.folding import fold_norms, lower
+from hilum.volume import LESION_WINDOW_HU
+
+BACKBONES: Mapping[str, Callable[..., ResNet]] = MappingProxyType(
+    {"resnet50": resnet50, "resnet101": resnet101}
+)
+"""The residual networks that may stand under the pyramid."""
+
+CLASSES = 3
+"""Background 0, ground-glass opacity 1, consolidation 2."""
+
+WINDOW_HU = LESION_WINDOW_HU
+"""The window whose ends are 0 and 1 in every image a network sees."""
+
+INPUT_PX = 384
+"""Longer side of the image after resizing."""
+
+IMAGE_MEAN = (1 / 6,) * 3
+IMAGE_STD = (4 / 3,) * 3
+"""Undo the window and apply the backbone's own scale, HU -1000..1000 to 0..1: with x in 0..1,
+HU = -1250 + 1500 x, so (HU + 1000) / 2000 = (x - 1/6) / (4/3)."""
+
+ANCHORS_PX = (12, 24, 48, 96, 192)
+"""Side of the anchors, one a pyramid level."""
+
+FPN_CHANNELS = 128
+"""Half of torchvision's 256: no pretrained pyramid exists to inherit, and the cost of pyramid,
+proposal and mask heads falls with its square."""
+
+SIZE_DIVISOR = 32
+"""Strides of the deepest feature map: batches are padded to multiples of it."""
+
+BATCH = 4
+"""Slices a forward pass; more gain nothing on two cores and cost memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    """What a report must remember of the network that wrote it.
+
+    Attributes:
+        name: as in `maskrcnn-resnet50`.
+        version: of the weights.
+        sha256: of the weights file, hexadecimal.
+        window_hu: Hounsfield units that became 0 and 1 in the images it saw.
+        input_px: longer side of the image inside the network.
+        operating_point: probability from which a pixel counts as lesion, 0..1.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    window_hu: tuple[float, float]
+    input_px: int
+    operating_point: float
+
+
+class Normalise(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision has no types
+    """Normalise and pad images that already have their size."""
+
+    def __init__(self) -> None:
+        """Fix mean and standard deviation; sizes are the caller's."""
+        super().__init__(
+            INPUT_PX, INPUT_PX, list(IMAGE_MEAN), list(IMAGE_STD), size_divisible=SIZE_DIVISOR
+        )
+
+    def resize(
+        self, image: Tensor, target: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """Leave image and target as they are: the caller chose the size."""
+        return image, target
+
+
+def build(backbone: str) -> MaskRCNN:
+    """Make an untrained network over one of `BACKBONES`.
+
+    Batch norm is frozen: batches of four lung crops are too few to estimate it.
+    """
+    network = MaskRCNN(
+        _pyramid(backbone),
+        num_classes=None,
+        rpn_anchor_generator=_anchors(),
+        rpn_pre_nms_top_n_train=1000,
+        rpn_post_nms_top_n_train=500,
+        rpn_pre_nms_top_n_test=300,
+        rpn_post_nms_top_n_test=100,
+        rpn_batch_size_per_image=256,
+        box_head=TwoMLPHead(FPN_CHANNELS * 7**2, 1024),
+        box_predictor=FastRCNNPredictor(1024, CLASSES),
+        box_batch_size_per_image=128,
+        box_score_thresh=0.05,
+        box_detections_per_img=50,
+        mask_head=MaskRCNNHeads(FPN_CHANNELS, (FPN_CHANNELS,) * 4, 1),
+        mask_predictor=MaskRCNNPredictor(FPN_CHANNELS, FPN_CHANNELS, CLASSES),
+    )
+    network.transform = Normalise()
+    return network
+
+
+def _pyramid(backbone: str) -> BackboneWithFPN:
+    if backbone not in BACKBONES:
+        raise UnknownNetwork(f"Backbone {backbone!r}: expected one of {', '.join(BACKBONES)}.")
+    body = BACKBONES[backbone](weights=None, norm_layer=FrozenBatchNorm2d)
+    layers = {f"layer{level}": str(level - 1) for level in (1, 2, 3, 4)}
+    return BackboneWithFPN(body, layers, [256, 512, 1024, 2048], FPN_CHANNELS)
+
+
+def _anchors() -> AnchorGenerator:
+    sizes = tuple((side,) for side in ANCHORS_PX)
+    return AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
+
+
+class Segmenter:
+    """A trained network, ready to say what it sees in lung crops.
+
+    Attributes:
+        info: what it is and where it cuts.
+        device: where it runs.
+        dtype: precision of its convolutions.
+    """
+
+    def __init__(self, network: MaskRCNN, info: NetworkInfo, *, device: str = "auto") -> None:
+        """Take over a network: fold, lower and move it; the caller's is changed."""
+        self.info = info
+        self.device = choose_device(device)
+        self.dtype = _dtype(self.device)
+        fold_norms(network.backbone.body)
+        lower(network, self.dtype)
+        self._network = network.eval().to(self.device)
+
+    def predict(self, images: NDArray[np.float32]) -> list[Detections]:
+        """Find lesions in the slices of one crop.
+
+        Args:
+            images: [n, h, w], 0..1 over `WINDOW_HU`, any size.
+
+        Returns:
+            The detections of each slice, boxes in pixels of the images given.
+        """
+        batches = range(0, len(images), BATCH)
+        return [
+            detections
+            for start in batches
+            for detections in self._predict_batch(images[start : start + BATCH])
+        ]
+
+    def warm_up(self) -> None:
+        """Run once on an empty crop, so that the first study does not wait for kernels."""
+        self.predict(np.zeros((1, INPUT_PX, INPUT_PX), np.float32))
+
+    @torch.inference_mode()
+    def _predict_batch(self, images: NDArray[np.float32]) -> list[Detections]:
+        shape = images.shape[1:]
+        batch = self._resize(images)
+        padded, _ = self._network.transform(list(batch))
+        features = self._network.backbone(padded.tensors)
+        proposals, _ = self._network.rpn(padded, features)
+        # The full network would now paste every mask on a whole slice; the heads stop before.
+        found, _ = self._network.roi_heads(features, proposals, padded.image_sizes)
+        scale = np.array([shape[1] / batch.shape[3], shape[0] / batch.shape[2]] * 2, np.float32)
+        return [_detections(result, scale) for result in found]
+
+    def _resize(self, images: NDArray[np.float32]) -> Tensor:
+        """Bring slices [n, h, w] to the input size [n, 3, h, w], aspect kept."""
+        batch = torch.from_numpy(np.ascontiguousarray(images))[:, None].to(self.device)
+        shape = fit(images.shape[1:], INPUT_PX)
+        resized = functional.interpolate(batch, shape, mode="bilinear", align_corners=False)
+        return resized.expand(-1, 3, -1, -1)
+
+
+def fit(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:
+    """Return the (h, w) of a picture whose longer side becomes `side_px`, aspect kept."""
+    height, width = shape
+    scale = side_px / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _detections(found: dict[str, Tensor], scale: NDArray[np.float32]) -> Detections:
+    return Detections(
+        boxes=found["boxes"].cpu().numpy() * scale,
+        scores=found["scores"].cpu().numpy(),
+        labels=found["labels"].cpu().numpy(),
+        masks=found["masks"][:, 0].cpu().numpy(),  # [n, 28, 28]
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn `auto` into CUDA where there is one, and any other name into that device."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _dtype(device: torch.device) -> torch.dtype:
+    """Choose bfloat16 where the chip multiplies it natively, float32 elsewhere."""
+    if device.type == "cuda":
+        return torch.bfloat16
+    chip = torch.cpu.get_capabilities()
+    native = any(chip.get(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
+    return torch.bfloat16 if native else torch.float32

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examples to learn from: lung crops of single slices, with their lesions or without any."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from hilum.errors import ConfigurationError
+from hilum.networks.maskrcnn import CLASSES, WINDOW_HU
+
+CONTROL_WINDOW_HU = (-1000.0, 400.0)
+"""The window of `ct-controls`: fat lies at gray level 162 and muscle at 194, -110 and 65 HU."""
+
+LUNG_BELOW_HU = -500.0
+"""Air and healthy lung lie below, soft tissue above."""
+
+LUNG_AREA_MIN = 0.02
+"""Share of the picture under which a slice counts as below or above the lungs, 0..1."""
+
+LESION_AREA_MIN_PX = 12
+"""Connected components smaller than this are strokes of the annotator's brush."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One slice, cropped to the lungs.
+
+    Attributes:
+        name: file stem, unique within its folder.
+        image: [h, w], 0..1 over the window.
+        labels: [h, w], 0 background, 1 ground-glass opacity, 2 consolidation.
+    """
+
+    name: str
+    image: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+
+def read_labelled(folder: Path) -> list[Example]:
+    """Read `images/*.png` with their `masks/*.png`, ordered by name."""
+    examples = [
+        Example(path.stem, _gray(path), _labels(folder / "masks" / path.name))
+        for path in sorted((folder / "images").glob("*.png"))
+    ]
+    if not examples:
+        raise ConfigurationError(f"{folder}: no images/*.png found, expected at least one.")
+    return examples
+
+
+def read_controls(folder: Path) -> list[Example]:
+    """Read whole slices of chests without lesions, crop them to the lungs, drop those with none.
+
+    Returns:
+        Examples with empty labels, ordered by name, their gray levels moved to the networks'
+        window.
+    """
+    slices = [(path.stem, _gray(path)) for path in sorted(folder.glob("*.png"))]
+    crops = [(name, crop_to_lungs(_rewindow(gray))) for name, gray in slices]
+    return [
+        Example(name, crop, np.zeros(crop.shape, np.uint8))
+        for name, crop in crops
+        if crop is not None
+    ]
+
+
+def crop_to_lungs(image: NDArray[np.float32], *, margin_px: int = 4) -> NDArray[np.float32] | None:
+    """Cut the box around the air inside the body out of a whole slice.
+
+    Args:
+        image: [h, w], 0..1 over `WINDOW_HU`, a whole axial slice of a chest without lesions.
+        margin_px: kept on each side.
+
+    Returns:
+        The crop, or None where the slice holds no lung.
+    """
+    inside = air_inside(image)
+    if inside.mean() < LUNG_AREA_MIN:
+        return None
+    rows, columns = ndimage.find_objects(inside.astype(np.uint8))[0]
+    return image[_grow(rows, margin_px), _grow(columns, margin_px)]
+
+
+def air_inside(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Mark the air that no edge of the picture touches: lungs, airways, bowel gas.
+
+    Args:
+        image: [h, w], 0..1 over `WINDOW_HU`.
+    """
+    low, high = WINDOW_HU
+    air = image < (LUNG_BELOW_HU - low) / (high - low)
+    # Air joined to a frame of air around the picture is outside the body.
+    pieces, _ = ndimage.label(np.pad(air, 1, constant_values=True))
+    enclosed = pieces[1:-1, 1:-1] > pieces[0, 0]
+    inside: NDArray[np.bool_] = ndimage.binary_opening(enclosed, iterations=2)
+    return inside
+
+
+def components(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Split a label map into instances: the connected components of each class.
+
+    Args:
+        labels: [h, w], 0 background, otherwise a class.
+
+    Returns:
+        Masks [n, h, w] of 0 and 1, and the class of each [n]; tiny ones are dropped.
+    """
+    masks: list[NDArray[np.uint8]] = []
+    classes: list[int] = []
+    for label in range(1, CLASSES):
+        pieces, count = ndimage.label(labels == label, structure=np.ones((3, 3)))
+        areas = np.bincount(pieces.ravel(), minlength=count + 1)
+        kept = [piece for piece in range(1, count + 1) if areas[piece] >= LESION_AREA_MIN_PX]
+        masks += [(pieces == piece).astype(np.uint8) for piece in kept]
+        classes += [label] * len(kept)
+    stack = np.stack(masks) if masks else np.zeros((0, *labels.shape), np.uint8)
+    return stack, np.array(classes, np.int64)
+
+
+def split(
+    examples: Sequence[Example], held_out: frozenset[str]
+) -> tuple[list[Example], list[Example]]:
+    """Part examples into those to learn from and those held out, by name."""
+    learn = [example for example in examples if example.name not in held_out]
+    judge = [example for example in examples if example.name in held_out]
+    return learn, judge
+
+
+def _gray(path: Path) -> NDArray[np.float32]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
+
+
+def _labels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.array(picture.convert("L"), np.uint8)
+
+
+def _rewindow(gray: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move gray levels from the controls' window to the networks'."""
+    control_low, control_high = CONTROL_WINDOW_HU
+    low, high = WINDOW_HU
+    hu = control_low + gray * (control_high - control_low)
+    rewindowed: NDArray[np.float32] = np.clip((hu - low) / (high - low), 0, 1)
+    return rewindowed.astype(np.float32)
+
+
+def _grow(span: slice, margin_px: int) -> slice:
+    return slice(max(0, span.start - margin_px), span.stop + margin_px)

@@ -1,0 +1,113 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.detection import MaskRCNN
+
+from hilum.errors import UnknownNetwork
+from hilum.networks.maskrcnn import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    INPUT_PX,
+    WINDOW_HU,
+    NetworkInfo,
+    Segmenter,
+    build,
+    fit,
+)
+
+INFO = NetworkInfo("maskrcnn-resnet50", "0.0.0", "0" * 64, WINDOW_HU, INPUT_PX, 0.35)
+
+
+@pytest.fixture
+def pictures() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Three slices of 192 x 256 px with a bright square each, in another place."""
+    rng = np.random.default_rng(5)
+    pictures = rng.random((3, 192, 256), np.float32) * 0.2
+    for index, picture in enumerate(pictures):
+        picture[60:110, 40 + 60 * index : 90 + 60 * index] += 0.6
+    return pictures
+
+
+def test_unknown_backbones_are_named_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNetwork, match=r"resnet18.*resnet50, resnet101"):
+        build("resnet18")
+
+
+def test_mean_and_deviation_turn_the_window_into_the_backbones_own_scale() -> None:
+    hu = -300.0
+    windowed = (hu - WINDOW_HU[0]) / (WINDOW_HU[1] - WINDOW_HU[0])
+
+    normalised = (windowed - IMAGE_MEAN[0]) / IMAGE_STD[0]
+
+    assert normalised == pytest.approx((hu + 1000) / 2000)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fitted"), [((512, 384), (384, 288)), ((100, 200), (192, 384)), ((384, 384),) * 2]
+)
+def test_the_longer_side_becomes_the_input_size(
+    shape: tuple[int, int], fitted: tuple[int, int]
+) -> None:
+    assert fit(shape, INPUT_PX) == fitted
+
+
+def test_a_folded_and_lowered_network_answers_as_torchvision_does(
+    network: MaskRCNN, pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
+) -> None:
+    image = torch.nn.functional.interpolate(
+        torch.from_numpy(pictures[:1])[None], fit(pictures.shape[1:], INPUT_PX), mode="bilinear"
+    )
+    with torch.inference_mode():
+        expected = copy.deepcopy(network)([image[0].expand(3, -1, -1)])[0]
+
+    found = Segmenter(network, INFO, device="cpu").predict(pictures[:1])[0]
+
+    assert found.scores.max() == pytest.approx(expected["scores"].max().item(), abs=0.02)
+    assert abs(len(found) - len(expected["scores"])) <= 5  # bfloat16 moves scores near the cut
+
+
+def test_boxes_come_back_in_pixels_of_the_image_given(
+    network: MaskRCNN, pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
+) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+    double = pictures[:1].repeat(2, axis=1).repeat(2, axis=2)
+
+    small, large = segmenter.predict(pictures[:1])[0], segmenter.predict(double)[0]
+
+    assert small.boxes[:, 2].max() <= 256.01
+    assert small.boxes[:, 3].max() <= 192.01
+    assert large.boxes[:, 2].max() == pytest.approx(2 * small.boxes[:, 2].max(), rel=0.05)
+
+
+def test_slices_are_answered_in_order_whatever_the_batch(
+    network: MaskRCNN,
+    pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+    together = segmenter.predict(pictures)
+
+    monkeypatch.setattr("hilum.networks.maskrcnn.BATCH", 1)
+    alone = segmenter.predict(pictures)
+
+    assert len(together) == 3
+    for one, other in zip(together, alone, strict=True):
+        assert one.scores[0] == pytest.approx(other.scores[0], abs=0.02)
+        assert one.masks.shape[1:] == (28, 28)
+
+
+def test_no_slices_give_no_detections(network: MaskRCNN) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+
+    assert segmenter.predict(np.zeros((0, 64, 64), np.float32)) == []
+
+
+def test_warm_up_and_info_say_what_serves(network: MaskRCNN) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+
+    segmenter.warm_up()
+
+    assert segmenter.info is INFO
+    assert segmenter.device.type == "cpu"

@@ -1,0 +1,155 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision.models.detection import MaskRCNN
+
+from hilum.errors import BrokenWeights, NetworkNotTrained, UnknownNetwork
+from hilum.networks.detections import label_map, lesion_map
+from hilum.networks.weights import (
+    FOLDER,
+    NETWORKS,
+    Card,
+    digest,
+    find,
+    load,
+    load_path,
+    pack,
+    read_card,
+    read_tensors,
+    unpack,
+    write_card,
+    write_tensors,
+)
+from hilum.training.data import read_labelled
+
+LARGEST_FILE_BYTES = 95_000_000
+
+
+@pytest.fixture
+def packed(network: MaskRCNN, tmp_path: Path) -> Path:
+    """A weights file with its card, as a release writes them."""
+    path = tmp_path / "maskrcnn-tiny.safetensors"
+    sha256 = write_tensors(network.state_dict(), path)
+    write_card(Card("maskrcnn-tiny", "0.0.1", "resnet50", sha256, operating_point=0.4), path)
+    return path
+
+
+def test_packing_moves_no_value_by_more_than_half_a_step_of_its_channel() -> None:
+    torch.manual_seed(0)
+    kernels = torch.randn(8, 4, 3, 3) * torch.logspace(-4, 2, 8)[:, None, None, None]
+
+    restored = unpack(pack({"conv.weight": kernels}))["conv.weight"]
+
+    steps = kernels.abs().flatten(1).amax(1) / 127
+    moved = (restored - kernels).abs().flatten(1).amax(1)
+    assert (moved <= 0.5001 * steps).all()
+
+
+def test_biases_and_norms_are_kept_to_the_last_bit() -> None:
+    bias = torch.randn(16)
+
+    assert torch.equal(unpack(pack({"bias": bias}))["bias"], bias)
+
+
+def test_a_channel_of_zeros_stays_zero() -> None:
+    assert not unpack(pack({"weight": torch.zeros(2, 3)}))["weight"].any()
+
+
+def test_packed_files_take_a_quarter_of_the_bytes(packed: Path, network: MaskRCNN) -> None:
+    float32_bytes = sum(value.nbytes for value in network.state_dict().values())
+
+    assert packed.stat().st_size < 0.27 * float32_bytes
+
+
+def test_a_file_and_its_card_make_a_segmenter(packed: Path) -> None:
+    segmenter = load_path(packed, device="cpu")
+
+    assert segmenter.info.name == "maskrcnn-tiny"
+    assert segmenter.info.operating_point == 0.4
+    assert segmenter.info.sha256 == read_card(packed).sha256
+
+
+def test_a_changed_byte_refuses_to_load(packed: Path) -> None:
+    data = bytearray(packed.read_bytes())
+    data[-1] ^= 1
+    packed.write_bytes(data)
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-tiny.*SHA-256 \w+, expected \w+"):
+        load_path(packed)
+
+
+def test_a_card_for_another_window_refuses_to_load(packed: Path) -> None:
+    card = dataclasses.replace(read_card(packed), window_hu=(-1350.0, 150.0))
+    write_card(card, packed)
+
+    with pytest.raises(BrokenWeights, match=r"-1350.*expected.*-1250"):
+        load_path(packed)
+
+
+def test_tensors_of_another_network_refuse_to_load(packed: Path) -> None:
+    sha256 = write_tensors({"stray": torch.zeros(1)}, packed)
+    write_card(dataclasses.replace(read_card(packed), sha256=sha256), packed)
+
+    with pytest.raises(BrokenWeights, match="do not fit a resnet50"):
+        load_path(packed)
+
+
+def test_a_file_that_is_not_safetensors_is_named(packed: Path) -> None:
+    packed.write_bytes(b"not weights")
+    write_card(dataclasses.replace(read_card(packed), sha256=digest(packed)), packed)
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-tiny\.safetensors: not a safetensors file"):
+        load_path(packed)
+
+
+def test_a_missing_or_malformed_card_is_named(packed: Path) -> None:
+    packed.with_suffix(".json").write_text(json.dumps({"name": "x"}))
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-tiny\.json"):
+        read_card(packed)
+
+
+def test_unknown_networks_are_named_with_the_known_ones() -> None:
+    with pytest.raises(UnknownNetwork, match=r"vgg.*resnet50, resnet101"):
+        find("vgg")
+
+
+def test_a_known_network_without_weights_says_which_have_some(
+    packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed.rename(packed.with_name("maskrcnn-resnet50.safetensors"))
+    monkeypatch.setattr("hilum.networks.weights.FOLDER", packed.parent)
+
+    with pytest.raises(NetworkNotTrained, match=r"'resnet101'.*expected one of resnet50\."):
+        find("resnet101")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
+def test_shipped_weights_are_small_known_and_match_their_card(path: Path) -> None:
+    card = read_card(path)
+
+    assert path.stem in NETWORKS.values()
+    assert path.stat().st_size < LARGEST_FILE_BYTES
+    assert read_tensors(path, card)
+    assert 0.1 <= card.operating_point <= 0.9
+    assert abs(card.metrics["dice"]["value"] - card.metrics["dice_float32"]) < 0.002
+
+
+def test_the_shipped_network_finds_the_lesions_of_a_slice_it_has_not_seen(
+    shared_data: Path,
+) -> None:
+    slices = read_labelled(shared_data / "ct-lesions" / "labelled")
+    unseen = next(example for example in slices if example.name == "035")
+    segmenter = load("resnet50", device="cpu")
+
+    detections = segmenter.predict(unseen.image[None])[0]
+
+    height, width = unseen.labels.shape
+    votes = lesion_map(detections, (height, width))
+    found = label_map(votes, threshold=segmenter.info.operating_point) > 0
+    truth = unseen.labels > 0
+    assert 2 * np.count_nonzero(found & truth) / (found.sum() + truth.sum()) > 0.7

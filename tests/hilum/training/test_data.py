@@ -1,0 +1,103 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from hilum.errors import ConfigurationError
+from hilum.networks.maskrcnn import WINDOW_HU
+from hilum.training.data import (
+    Example,
+    components,
+    crop_to_lungs,
+    read_controls,
+    read_labelled,
+    split,
+)
+
+AIR_HU, TISSUE_HU = -870.0, 40.0
+
+
+def _chest(size_px: int = 128) -> NDArray[np.float32]:
+    """A body of soft tissue in a room of air, with two lungs at rows 40-89, columns 30-97."""
+    hu = np.full((size_px, size_px), AIR_HU)
+    hu[20:110, 15:113] = TISSUE_HU
+    hu[40:90, 30:55] = AIR_HU
+    hu[40:90, 73:98] = AIR_HU
+    return ((hu - WINDOW_HU[0]) / (WINDOW_HU[1] - WINDOW_HU[0])).astype(np.float32)
+
+
+def test_slices_are_read_with_their_masks_in_order_of_names(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for name, gray in (("002", 255), ("001", 51)):
+        Image.new("L", (6, 4), gray).save(tmp_path / "images" / f"{name}.png")
+        Image.new("L", (6, 4), 2).save(tmp_path / "masks" / f"{name}.png")
+
+    first, second = read_labelled(tmp_path)
+
+    assert (first.name, second.name) == ("001", "002")
+    assert first.image.shape == (4, 6)
+    assert first.image[0, 0] == pytest.approx(0.2)
+    assert (first.labels == 2).all()
+
+
+def test_a_folder_without_slices_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=str(tmp_path)):
+        read_labelled(tmp_path)
+
+
+def test_controls_move_to_the_networks_window_and_lose_what_is_not_lung(tmp_path: Path) -> None:
+    hu = _chest() * (WINDOW_HU[1] - WINDOW_HU[0]) + WINDOW_HU[0]
+    gray = np.clip((hu + 1000) / 1400 * 255, 0, 255).astype(np.uint8)
+    Image.fromarray(gray).save(tmp_path / "chest.png")
+    Image.fromarray(np.full_like(gray, 190)).save(tmp_path / "belly.png")
+
+    (control,) = read_controls(tmp_path)
+
+    assert control.name == "chest"
+    assert control.image.shape == (50 + 8, 68 + 8)
+    assert control.image[4, 4] == pytest.approx((AIR_HU + 1250) / 1500, abs=0.01)
+    assert not control.labels.any()
+
+
+def test_the_crop_is_the_box_of_both_lungs_with_its_margin() -> None:
+    crop = crop_to_lungs(_chest(), margin_px=2)
+
+    assert crop is not None
+    np.testing.assert_array_equal(crop, _chest()[38:92, 28:100])
+
+
+def test_a_slice_without_lung_has_no_crop() -> None:
+    assert crop_to_lungs(np.full((64, 64), 0.86, np.float32)) is None
+
+
+def test_instances_are_the_connected_pieces_of_each_class_without_brush_strokes() -> None:
+    labels = np.zeros((20, 20), np.uint8)
+    labels[0:4, 0:4] = 1
+    labels[4:8, 4:8] = 1  # touches the first at a corner
+    labels[10:14, 10:14] = 2
+    labels[18, 18] = 1  # a stroke
+
+    masks, classes = components(labels)
+
+    assert classes.tolist() == [1, 2]
+    assert masks.sum(axis=(1, 2)).tolist() == [32, 16]
+
+
+def test_a_clean_slice_has_no_instances() -> None:
+    masks, classes = components(np.zeros((5, 7), np.uint8))
+
+    assert masks.shape == (0, 5, 7)
+    assert classes.shape == (0,)
+
+
+def test_slices_held_out_are_on_one_side_alone() -> None:
+    nothing = np.zeros((2, 2), np.uint8)
+    slices = [Example(name, nothing.astype(np.float32), nothing) for name in "abc"]
+
+    learn, judge = split(slices, frozenset("b"))
+
+    assert [one.name for one in learn] == ["a", "c"]
+    assert [one.name for one in judge] == ["b"]
