@@ -110,7 +110,13 @@ class StudyRow(Row):
     __table_args__ = (
         Index("uq_studies_tenant_content", "tenant_id", "content_sha256", unique=True),
         Index("ix_studies_tenant_created", "tenant_id", "created_at", "id"),
-        Index("ix_studies_tenant_date", "tenant_id", "study_date", "id"),
+        # A list sorted by date has a place for the studies without one: before all others.
+        Index(
+            "ix_studies_tenant_date",
+            "tenant_id",
+            text("coalesce(study_date, '0001-01-01'::date)"),
+            "id",
+        ),
         Index("ix_studies_tenant_uid", "tenant_id", "study_uid"),
     )
 
@@ -137,11 +143,13 @@ class InstanceRow(Row):
     __tablename__ = "instances"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    series_id: Mapped[UUID] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"), index=True)
+    series_id: Mapped[UUID] = mapped_column(ForeignKey("series.id", ondelete="CASCADE"))
     sop_instance_uid: Mapped[str]
     key: Mapped[str] = mapped_column(unique=True)
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("ix_instances_series_uid", "series_id", "sop_instance_uid"),)
 
 
 class JobRow(Row):
@@ -151,7 +159,7 @@ class JobRow(Row):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
-    study_id: Mapped[UUID] = mapped_column(ForeignKey("studies.id"))
+    study_id: Mapped[UUID] = mapped_column(ForeignKey("studies.id"), index=True)
     pipeline: Mapped[str]
     network: Mapped[str]
     priority: Mapped[Priority]
@@ -187,6 +195,8 @@ class JobRow(Row):
     created_at: Mapped[datetime] = mapped_column(default=now)
     rung_at: Mapped[datetime | None]
     """When a message was last sent for it; the upkeep rings for those nobody rang for."""
+    retry_at: Mapped[datetime | None]
+    """Nobody rings for it before then: what stood in its way needs time to go."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker's hold on a job: taken, kept by reporting, let go; lost with its lease.
+
+Whoever holds a job knows its claim token. Every write here is guarded by it, so a worker that was
+thought dead and comes back can change nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import Session
+
+from db.reports import save_report
+from db.steps import START_OVER, take_step
+from db.tables import ArtifactRow, JobRow
+from hilum.findings import Report
+from hilum.jobs import JobStopped, Stage, State, overall_fraction
+from hilum.storage import StoredFile
+
+EXHAUSTED = "attempts_exhausted"
+"""Error code of a job that failed as often as it may; its study is kept and can be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker knows of the job it holds.
+
+    Attributes:
+        job_id: the job.
+        token: proves the hold.
+        tenant_id, study_id: whose study to read.
+        pipeline, network: what to run.
+        attempt: from 1.
+        callback_url: whom to tell at the end.
+    """
+
+    job_id: UUID
+    token: UUID
+    tenant_id: UUID
+    study_id: UUID
+    pipeline: str
+    network: str
+    attempt: int
+    callback_url: str | None
+
+    @property
+    def holds(self) -> ColumnElement[bool]:
+        """Whether a row is still held by this claim."""
+        return (JobRow.id == self.job_id) & (JobRow.claim == self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that a job wrote.
+
+    Attributes:
+        kind: its name in the API.
+        media_type: for whoever downloads it.
+        file: where it is kept.
+    """
+
+    kind: str
+    media_type: str
+    file: StoredFile
+
+
+def claim_job(
+    session: Session, job_id: UUID, *, worker: str, lease_s: int, max_attempts: int
+) -> Claim | None:
+    """Take a waiting job; None when it is not to be taken, as when its message came twice."""
+    token = uuid4()
+    taken = take_step(
+        session,
+        State.QUEUED,
+        State.RUNNING,
+        JobRow.id == job_id,
+        JobRow.attempts < max_attempts,
+        detail={"worker": worker},
+        claim=token,
+        worker=worker,
+        attempts=JobRow.attempts + 1,
+        lease_until=_from_now(lease_s),
+        started_at=func.now(),
+    )
+    if not taken:
+        _give_up(session, State.QUEUED, JobRow.id == job_id, JobRow.attempts >= max_attempts)
+        return None
+    job = taken[0]
+    return Claim(
+        job.id,
+        token,
+        job.tenant_id,
+        job.study_id,
+        job.pipeline,
+        job.network,
+        job.attempts,
+        job.callback_url,
+    )
+
+
+def keep_hold(session: Session, claim: Claim, *, lease_s: int) -> None:
+    """Keep hold of a job for another lease, where it is still this claim's."""
+    session.execute(
+        update(JobRow)
+        .where(JobRow.state == State.RUNNING, claim.holds)
+        .values(lease_until=_from_now(lease_s))
+    )
+
+
+def report_progress(
+    session: Session, claim: Claim, stage: Stage, done: int, total: int, *, lease_s: int
+) -> None:
+    """Say how far a job is, and keep hold of it for another lease.
+
+    Raises:
+        JobStopped: another worker holds the job now, or somebody asked it to stop.
+    """
+    stops = session.scalar(
+        update(JobRow)
+        .where(JobRow.state == State.RUNNING, claim.holds)
+        .values(
+            stage=stage,
+            stage_done=done,
+            stage_total=total,
+            fraction=overall_fraction(stage, done, total),
+            lease_until=_from_now(lease_s),
+        )
+        .returning(JobRow.cancel_requested)
+        .execution_options(synchronize_session=False)
+    )
+    if stops is None:
+        raise JobStopped(f"Job {claim.job_id} is no longer held by attempt {claim.attempt}.")
+    if stops:
+        raise JobStopped(f"Job {claim.job_id} was asked to stop.")
+
+
+def finish_job(
+    session: Session, claim: Claim, report: Report, artifacts: Sequence[Artifact]
+) -> None:
+    """Keep the outcome of a job and end it, all or nothing.
+
+    Raises:
+        JobStopped: another worker holds the job now.
+    """
+    ended = take_step(
+        session,
+        State.RUNNING,
+        State.SUCCEEDED,
+        claim.holds,
+        fraction=1.0,
+        timings_s=dict(report.timings_s),
+    )
+    if not ended:
+        raise JobStopped(f"Job {claim.job_id} is no longer held by attempt {claim.attempt}.")
+    save_report(session, ended[0], report)
+    session.add_all(
+        ArtifactRow(
+            job_id=claim.job_id,
+            kind=artifact.kind,
+            media_type=artifact.media_type,
+            key=artifact.file.key,
+            sha256=artifact.file.sha256,
+            size_bytes=artifact.file.size,
+        )
+        for artifact in artifacts
+    )
+
+
+def fail_job(session: Session, claim: Claim, code: str, message: str) -> bool:
+    """End a job that cannot succeed; False when it is no longer this claim's to end."""
+    return bool(_fail(session, State.RUNNING, code, message, claim.holds))
+
+
+def cancel_running(session: Session, claim: Claim) -> bool:
+    """End a job that was asked to stop; False when it is no longer this claim's to end."""
+    asked = JobRow.cancel_requested.is_(True)
+    return bool(take_step(session, State.RUNNING, State.CANCELLED, claim.holds, asked))
+
+
+def give_back(
+    session: Session, claim: Claim, reason: str, *, max_attempts: int, wait_s: float = 0.0
+) -> bool:
+    """Put a job back into the queue for another attempt, or fail it where it had all of them.
+
+    The answer is False when it is no longer this claim's to give.
+
+    Args:
+        session: one transaction.
+        claim: the hold to let go.
+        reason: one sentence without patient data.
+        max_attempts: the last of them fails the job.
+        wait_s: nobody rings for the job before then.
+    """
+    return bool(_end_attempt(session, reason, max_attempts, claim.holds, wait_s=wait_s))
+
+
+def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
+    """Take jobs from workers unheard of for a lease; return them: most wait again, some ended."""
+    overdue = JobRow.lease_until < func.now()
+    return _end_attempt(session, "The worker was lost.", max_attempts, overdue)
+
+
+def unheard_jobs(session: Session, *, older_than_s: float) -> list[JobRow]:
+    """Return the jobs that have waited for so long since somebody last rang for them."""
+    rung = func.coalesce(JobRow.rung_at, JobRow.created_at)
+    return list(
+        session.scalars(
+            select(JobRow)
+            .where(
+                JobRow.state == State.QUEUED,
+                rung < _from_now(-older_than_s),
+                func.coalesce(JobRow.retry_at, rung) < func.now(),
+            )
+            .order_by(JobRow.priority_rank, JobRow.created_at, JobRow.id)
+        )
+    )
+
+
+def _end_attempt(
+    session: Session,
+    reason: str,
+    max_attempts: int,
+    *conditions: ColumnElement[bool],
+    wait_s: float = 0.0,
+) -> list[JobRow]:
+    # Nobody may wait for a job that was cancelled or that kills every worker that takes it.
+    asked = JobRow.cancel_requested.is_(True)
+    cancelled = take_step(session, State.RUNNING, State.CANCELLED, *conditions, asked)
+    spent = JobRow.attempts >= max_attempts
+    failed = _give_up(session, State.RUNNING, *conditions, spent, reason=reason)
+    queued = take_step(
+        session,
+        State.RUNNING,
+        State.QUEUED,
+        *conditions,
+        detail={"reason": reason},
+        **START_OVER | {"retry_at": _from_now(wait_s)},
+    )
+    return cancelled + failed + queued
+
+
+def _give_up(
+    session: Session, before: State, *conditions: ColumnElement[bool], reason: str = ""
+) -> list[JobRow]:
+    message = f"The job was tried as often as it may be. {reason}".strip()
+    return _fail(session, before, EXHAUSTED, message, *conditions)
+
+
+def _fail(
+    session: Session, before: State, code: str, message: str, *conditions: ColumnElement[bool]
+) -> list[JobRow]:
+    why: dict[str, Any] = {"error_code": code, "error_message": message}
+    return take_step(session, before, State.FAILED, *conditions, detail={"code": code}, **why)
+
+
+def _from_now(seconds: float) -> ColumnElement[Any]:
+    # The database's clock: those of two workers need not agree.
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What jobs found: kept whole as a document, and in columns for what lists ask."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, defer, joinedload
+
+from db.jobs import job_for
+from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
+from db.session import Sessions
+from db.steps import record
+from db.tables import ArtifactRow, FindingRow, JobRow, ReportRow, StudyRow
+from hilum.errors import ReportNotReady
+from hilum.findings import Report
+from hilum.grading import THRESHOLDS, Assessment, Grade, Thresholds, Verdict, assess
+
+REGRADE_CHUNK = 200
+"""Reports read at a time; a document of a long series takes tens of kilobytes."""
+
+SORTS: SortColumns = {
+    "created_at": ReportRow.created_at,
+    "lesion_share": ReportRow.lesion_share,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFilter:
+    """Which reports a list holds; None asks nothing.
+
+    Attributes:
+        verdict, grade, pipeline, network, review: exactly this one.
+        study_uid: of this study, whichever upload of it.
+        share_from, share_to: lesion share of lung, 0..1, both included.
+        since, until: written at or after, and before.
+    """
+
+    verdict: Verdict | None = None
+    grade: Grade | None = None
+    pipeline: str | None = None
+    network: str | None = None
+    review: bool | None = None
+    study_uid: str | None = None
+    share_from: float | None = None
+    share_to: float | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+FILTERS: Conditions = {
+    "verdict": ReportRow.verdict.__eq__,
+    "grade": ReportRow.grade.__eq__,
+    "pipeline": ReportRow.pipeline.__eq__,
+    "network": ReportRow.network.__eq__,
+    "review": ReportRow.review.__eq__,
+    "study_uid": lambda uid: ReportRow.study.has(StudyRow.study_uid == uid),
+    "share_from": ReportRow.lesion_share.__ge__,
+    "share_to": ReportRow.lesion_share.__le__,
+    "since": ReportRow.created_at.__ge__,
+    "until": ReportRow.created_at.__lt__,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Regraded:
+    """A report whose grade or thresholds changed.
+
+    Attributes:
+        job_id: whose report.
+        before, after: thresholds, grade and verdict.
+    """
+
+    job_id: UUID
+    before: tuple[str, str, str]
+    after: tuple[str, str, str]
+
+    @property
+    def verdict_changed(self) -> bool:
+        """Whether the ward would hear something else."""
+        return self.before[-1] != self.after[-1]
+
+
+def save_report(session: Session, job: JobRow, report: Report) -> ReportRow:
+    """Keep the report of a job, and return its row."""
+    row = ReportRow(
+        job_id=job.id,
+        tenant_id=job.tenant_id,
+        study_id=job.study_id,
+        pipeline=report.pipeline,
+        pipeline_version=report.pipeline_version,
+        # As asked for in the request; the file's own name is in the document.
+        network=job.network,
+        network_sha256=report.network.sha256,
+        code_version=report.code_version,
+        lesion_share=report.total.share,
+        lesion_ml=report.total.lesion_ml,
+        lung_ml=report.total.lung_ml,
+        seconds_per_slice=report.seconds_per_slice,
+        document=report.to_json(),
+        findings=[FindingRow(**asdict(finding)) for finding in report.findings],
+        **_columns(report.assessment),
+    )
+    session.add(row)
+    return row
+
+
+def _columns(assessment: Assessment) -> dict[str, Any]:
+    return {
+        "thresholds": assessment.thresholds,
+        "grade": assessment.grade,
+        "verdict": assessment.verdict,
+        "review": bool(assessment.review),
+    }
+
+
+def report_for(session: Session, tenant_id: UUID, job_id: UUID) -> ReportRow:
+    """Return the report of a tenant's job, with its study and findings.
+
+    Raises:
+        UnknownJob: there is no such job, or it is another tenant's.
+        ReportNotReady: the job has not succeeded.
+    """
+    row = session.scalar(_of(tenant_id).where(ReportRow.job_id == job_id))
+    if row is None:
+        raise _not_ready(job_for(session, tenant_id, job_id))
+    return row
+
+
+def artifact_for(session: Session, tenant_id: UUID, job_id: UUID, kind: str) -> ArtifactRow:
+    """Return a file that a tenant's job wrote.
+
+    Raises:
+        UnknownJob: there is no such job, or it is another tenant's.
+        ReportNotReady: the job has not written it.
+    """
+    job = job_for(session, tenant_id, job_id)
+    of_job = select(ArtifactRow).where(ArtifactRow.job_id == job.id, ArtifactRow.kind == kind)
+    row = session.scalar(of_job)
+    if row is None:
+        raise _not_ready(job)
+    return row
+
+
+def _not_ready(job: JobRow) -> ReportNotReady:
+    return ReportNotReady(f"Job {job.id} is {job.state}, a report comes once it has succeeded.")
+
+
+def list_reports(
+    session: Session, tenant_id: UUID, chosen: ReportFilter, page: Page
+) -> Listing[ReportRow]:
+    """Return one page of a tenant's reports with their studies, without their documents.
+
+    Raises:
+        InvalidRequest: the page is malformed.
+    """
+    # Every slice of a study has its line in the document: a page of them would be megabytes.
+    query = narrow(_of(tenant_id), chosen, FILTERS).options(defer(ReportRow.document))
+    return fetch_page(session, query, page, columns=SORTS, id_column=ReportRow.id)
+
+
+def iterate_reports(
+    sessions: Sessions, tenant_id: UUID, chosen: ReportFilter, sort: str = "-created_at"
+) -> Iterator[ReportRow]:
+    """Yield every report of a list, for a file of unknown length."""
+    return iterate(
+        sessions, lambda session, page: list_reports(session, tenant_id, chosen, page), sort
+    )
+
+
+def _of(tenant_id: UUID) -> Select[ReportRow]:
+    return (
+        select(ReportRow)
+        .where(ReportRow.tenant_id == tenant_id)
+        .options(joinedload(ReportRow.study))
+    )
+
+
+# ── Grading anew ──────────────────────────────────────────────────────────────────────────────
+
+
+def regrade(
+    session: Session,
+    thresholds: Thresholds,
+    *,
+    tenant_id: UUID | None = None,
+    dry_run: bool = False,
+) -> Iterator[Regraded]:
+    """Grade every report that was graded by other thresholds, and yield what changed.
+
+    Args:
+        session: one transaction; nothing is kept unless it commits.
+        thresholds: the cuts to use.
+        tenant_id: only this hospital's; None takes all.
+        dry_run: change nothing.
+    """
+    last = UUID(int=0)
+    while rows := _graded_otherwise(session, thresholds, tenant_id, last):
+        for row in rows:
+            yield _regrade_one(session, row, thresholds, dry_run=dry_run)
+        last = rows[-1].id
+        session.flush()
+        # A whole archive of documents must not gather in memory.
+        session.expunge_all()
+
+
+def _graded_otherwise(
+    session: Session, thresholds: Thresholds, tenant_id: UUID | None, last: UUID
+) -> list[ReportRow]:
+    query = select(ReportRow).where(ReportRow.id > last, ReportRow.thresholds != thresholds.version)
+    if tenant_id is not None:
+        query = query.where(ReportRow.tenant_id == tenant_id)
+    return list(session.scalars(query.order_by(ReportRow.id).limit(REGRADE_CHUNK)))
+
+
+def _regrade_one(
+    session: Session, row: ReportRow, thresholds: Thresholds, *, dry_run: bool
+) -> Regraded:
+    assessment = _assess_anew(row, thresholds)
+    before = (row.thresholds, row.grade, row.verdict)
+    after = (assessment.thresholds, str(assessment.grade), str(assessment.verdict))
+    if not dry_run:
+        for column, value in _columns(assessment).items():
+            setattr(row, column, value)
+        # A changed part of a JSON value is only noticed as a new value.
+        row.document = row.document | {"assessment": asdict(assessment)}
+        record(session, row.job_id, "regraded", {"before": before, "after": after})
+    return Regraded(row.job_id, before, after)
+
+
+def _assess_anew(row: ReportRow, thresholds: Thresholds) -> Assessment:
+    document = row.document
+    shares = {
+        "share": document["total"]["share"],
+        "share_right": document["right"]["share"],
+        "share_left": document["left"]["share"],
+    }
+    # The old thresholds' own sentences go with them; what is left are the pipeline's doubts.
+    old = (
+        assess(**shares, thresholds=THRESHOLDS[row.thresholds])
+        if row.thresholds in THRESHOLDS
+        else None
+    )
+    said = old.review if old else ()
+    doubts = tuple(text for text in document["assessment"]["review"] if text not in said)
+    return assess(**shares, doubts=doubts, thresholds=thresholds)

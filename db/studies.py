@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The questions we ask about studies; every one of them within a tenant."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, Select, func, insert, literal_column, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.orm import Session, selectinload
+
+from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
+from db.session import Sessions
+from db.tables import InstanceRow, SeriesRow, StudyRow
+from hilum.errors import UnknownStudy
+from hilum.storage import StoredFile
+from hilum.study import Series, Study
+
+DATE_OR_FIRST = func.coalesce(StudyRow.study_date, literal_column("'0001-01-01'::date", Date))
+"""A study without a date sorts before all others; a bare NULL has no place in a keyset."""
+
+SORTS: SortColumns = {"created_at": StudyRow.created_at, "study_date": DATE_OR_FIRST}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFilter:
+    """Which studies a list holds; None asks nothing.
+
+    Attributes:
+        study_uid: exactly this one.
+        since, until: received at or after, and before.
+        dated_from, dated_to: study date, both included.
+    """
+
+    study_uid: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    dated_from: date | None = None
+    dated_to: date | None = None
+
+
+FILTERS: Conditions = {
+    "study_uid": StudyRow.study_uid.__eq__,
+    "since": StudyRow.created_at.__ge__,
+    "until": StudyRow.created_at.__lt__,
+    "dated_from": DATE_OR_FIRST.__ge__,
+    "dated_to": lambda last: DATE_OR_FIRST.__le__(last) & StudyRow.study_date.is_not(None),
+}
+
+
+def add_study(
+    session: Session,
+    *,
+    study_id: UUID,
+    tenant_id: UUID,
+    study: Study,
+    files: Mapping[str, StoredFile],
+    content_sha256: str,
+) -> StudyRow:
+    """Remember a stored study, and return its row.
+
+    Where two uploads of the same bytes race, the loser gets the winner's row: its `id` is then not
+    `study_id`, and the loser's files are nobody's.
+
+    Args:
+        session: one transaction.
+        study_id: chosen by the caller, who stored the files under it.
+        tenant_id: who sent it.
+        study: the headers.
+        files: where each instance is kept, by SOP instance UID.
+        content_sha256: hash over the sorted hashes of the instances.
+    """
+    row: StudyRow | None = session.scalar(
+        upsert(StudyRow)
+        .values(
+            id=study_id,
+            tenant_id=tenant_id,
+            study_uid=study.study_uid,
+            study_date=parse_date(study.study_date),
+            content_sha256=content_sha256,
+            instance_count=len(files),
+            size_bytes=sum(file.size for file in files.values()),
+        )
+        .on_conflict_do_nothing(index_elements=["tenant_id", "content_sha256"])
+        .returning(StudyRow)
+    )
+    if row is None:
+        return session.scalars(_by_content(tenant_id, content_sha256)).one()
+    for series in study.series:
+        _add_series(session, study_id, series, files)
+    return row
+
+
+def _add_series(
+    session: Session, study_id: UUID, series: Series, files: Mapping[str, StoredFile]
+) -> None:
+    row = SeriesRow(
+        study_id=study_id,
+        series_uid=series.series_uid,
+        modality=series.modality,
+        description=series.description,
+        kernel=series.kernel,
+        instance_count=len(series.instances),
+    )
+    session.add(row)
+    session.flush()
+    # The same instance sent twice is kept once.
+    kept = {
+        instance.sop_instance_uid: files[instance.sop_instance_uid] for instance in series.instances
+    }
+    instances = [_instance_values(row.id, uid, file) for uid, file in kept.items()]
+    if instances:
+        session.execute(insert(InstanceRow), instances)
+
+
+def _instance_values(series_id: UUID, uid: str, file: StoredFile) -> dict[str, Any]:
+    return {
+        "series_id": series_id,
+        "sop_instance_uid": uid,
+        "key": file.key,
+        "sha256": file.sha256,
+        "size_bytes": file.size,
+    }
+
+
+def parse_date(value: str) -> date | None:
+    """Return a DICOM date; None where it is absent or not one."""
+    with suppress(ValueError):
+        return date.fromisoformat(value)
+    return None
+
+
+def find_study(session: Session, tenant_id: UUID, content_sha256: str) -> StudyRow | None:
+    """Return the study that holds exactly these bytes."""
+    return session.scalar(_by_content(tenant_id, content_sha256))
+
+
+def _by_content(tenant_id: UUID, content_sha256: str) -> Select[StudyRow]:
+    return select(StudyRow).where(
+        StudyRow.tenant_id == tenant_id, StudyRow.content_sha256 == content_sha256
+    )
+
+
+def study_for(session: Session, tenant_id: UUID, study_id: UUID) -> StudyRow:
+    """Return a tenant's study with its series.
+
+    Raises:
+        UnknownStudy: there is none, or it is another tenant's.
+    """
+    wanted = select(StudyRow).where(StudyRow.id == study_id, StudyRow.tenant_id == tenant_id)
+    row = session.scalar(wanted.options(selectinload(StudyRow.series)))
+    if row is None:
+        raise UnknownStudy(f"There is no study {study_id}.")
+    return row
+
+
+def list_studies(
+    session: Session, tenant_id: UUID, chosen: StudyFilter, page: Page
+) -> Listing[StudyRow]:
+    """Return one page of a tenant's studies with their series.
+
+    Raises:
+        InvalidRequest: the page is malformed.
+    """
+    query = select(StudyRow).where(StudyRow.tenant_id == tenant_id)
+    query = narrow(query, chosen, FILTERS).options(selectinload(StudyRow.series))
+    return fetch_page(session, query, page, columns=SORTS, id_column=StudyRow.id)
+
+
+def iterate_studies(
+    sessions: Sessions, tenant_id: UUID, chosen: StudyFilter, sort: str = "-created_at"
+) -> Iterator[StudyRow]:
+    """Yield every study of a list, for a file of unknown length."""
+    return iterate(
+        sessions, lambda session, page: list_studies(session, tenant_id, chosen, page), sort
+    )
+
+
+def instance_keys(session: Session, study_id: UUID) -> list[InstanceRow]:
+    """Return the stored files of a study."""
+    of_study = select(InstanceRow).join(SeriesRow).where(SeriesRow.study_id == study_id)
+    return list(session.scalars(of_study.order_by(InstanceRow.id)))
+
+
+def instance_by_uid(session: Session, study_id: UUID, sop_uid: str) -> InstanceRow | None:
+    """Return the stored file of one instance of a study."""
+    return session.scalar(
+        select(InstanceRow)
+        .join(SeriesRow)
+        .where(SeriesRow.study_id == study_id, InstanceRow.sop_instance_uid == sop_uid)
+        .limit(1)
+    )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hospitals and the keys they call with."""
+
+import hashlib
+import secrets
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.tables import KeyRow, TenantRow, now
+from hilum.errors import InvalidRequest
+
+KEY_PREFIX = "hilum_"
+"""Lets a scanner of leaked secrets, and a person, recognise a key."""
+
+KEY_BYTES = 32
+"""Random bytes of a key; 43 characters once written."""
+
+
+def add_tenant(session: Session, name: str) -> TenantRow:
+    """Add a hospital.
+
+    Raises:
+        InvalidRequest: the name is empty or taken.
+    """
+    if not name.strip():
+        raise InvalidRequest("A tenant needs a name, found none.")
+    if find_tenant(session, name) is not None:
+        raise InvalidRequest(f"There is a tenant {name!r} already, expected a new name.")
+    tenant = TenantRow(name=name)
+    session.add(tenant)
+    session.flush()
+    return tenant
+
+
+def find_tenant(session: Session, name: str) -> TenantRow | None:
+    """Return the hospital of this name."""
+    return session.scalar(select(TenantRow).where(TenantRow.name == name))
+
+
+def list_tenants(session: Session) -> list[TenantRow]:
+    """Return every hospital by name."""
+    return list(session.scalars(select(TenantRow).order_by(TenantRow.name)))
+
+
+def new_key(session: Session, tenant_name: str, label: str) -> str:
+    """Make a key of a hospital and return it; only its hash is kept, so this is the one time.
+
+    Raises:
+        InvalidRequest: there is no such hospital.
+    """
+    tenant = find_tenant(session, tenant_name)
+    if tenant is None:
+        raise InvalidRequest(f"There is no tenant {tenant_name!r}.")
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    session.add(KeyRow(tenant_id=tenant.id, label=label, sha256=_digest(key)))
+    return key
+
+
+def list_keys(session: Session, tenant_name: str) -> list[KeyRow]:
+    """Return a hospital's keys, revoked ones too, oldest first."""
+    keys = select(KeyRow).join(KeyRow.tenant).where(TenantRow.name == tenant_name)
+    return list(session.scalars(keys.order_by(KeyRow.created_at)))
+
+
+def revoke_key(session: Session, tenant_name: str, label: str) -> int:
+    """End the validity of a hospital's keys of one label; return how many were valid."""
+    valid = [key for key in list_keys(session, tenant_name) if key.revoked_at is None]
+    revoked = [key for key in valid if key.label == label]
+    for key in revoked:
+        key.revoked_at = now()
+    return len(revoked)
+
+
+def tenant_of_key(session: Session, key: str) -> TenantRow | None:
+    """Return the hospital a valid key belongs to."""
+    return session.scalar(
+        select(TenantRow)
+        .join(KeyRow, KeyRow.tenant_id == TenantRow.id)
+        .where(KeyRow.sha256 == _digest(key), KeyRow.revoked_at.is_(None))
+    )
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""What every test may ask for: real servers, a clean database, a store, the shared data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import Engine, text
+
+from cli.local import embedded_postgres, embedded_valkey
+from db.schema import migrate
+from db.session import Sessions, make_engine, make_sessions
+from db.tables import Row, TenantRow
+from db.tenants import add_tenant
+from hilum.settings import Settings
+from hilum.storage import StudyStore
+
+SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_postgres(tmp_path_factory.mktemp("postgres"), durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with embedded_valkey(tmp_path_factory.mktemp("valkey"), durable=False) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(valkey_url: str) -> str:
+    """An empty broker."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+    return valkey_url
+
+
+@pytest.fixture(scope="session")
+def engine(postgres_url: str) -> Iterator[Engine]:
+    engine = make_engine(postgres_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> Sessions:
+    """Sessions on an empty database."""
+    tables = ", ".join(Row.metadata.tables)
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    return make_sessions(engine)
+
+
+@pytest.fixture
+def settings(sessions: Sessions, postgres_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings of a whole system under the test's own folder, with nothing in its memory yet."""
+    assert sessions
+    return Settings(
+        database_url=postgres_url,
+        redis_url=redis_url,
+        storage_url=f"file://{tmp_path / 'store'}",
+        secret_key="0123456789abcdef0123456789abcdef",
+        spool_dir=tmp_path / "spool",
+        device="cpu",
+        # Tests run beside each other; two threads that wait for each other take ten times as long.
+        threads=1,
+        min_free_mb=16,
+    )
+
+
+@pytest.fixture
+def store(settings: Settings) -> StudyStore:
+    return StudyStore.open(settings.storage_url, min_free_mb=settings.min_free_mb)
+
+
+@pytest.fixture
+def tenant(sessions: Sessions) -> TenantRow:
+    with sessions.begin() as session:
+        return add_tenant(session, "st-vincent")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The images for development, which are not part of the project."""
+    if not SHARED_DATA.exists():
+        pytest.skip("the shared data is not beside this checkout")
+    return SHARED_DATA

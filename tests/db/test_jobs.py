@@ -1,0 +1,301 @@
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.claims import fail_job, finish_job, report_progress
+from db.jobs import (
+    JobFilter,
+    cancel_job,
+    estimate_s,
+    find_job_by_idempotency_key,
+    job_events,
+    job_for,
+    list_jobs,
+    mark_rung,
+    queue_place,
+)
+from db.pages import Page
+from db.session import Sessions
+from db.tables import JobRow, TenantRow
+from db.tenants import add_tenant
+from hilum.errors import IdempotencyConflict, NotCancellable, UnknownJob
+from hilum.jobs import JobStopped, Priority, Stage, State
+from tests.db.factories import claim, finished_job, keep_study, make_report, queue_job
+
+
+def events_of(sessions: Sessions, job_id: UUID) -> list[str]:
+    with sessions.begin() as session:
+        return [event.event for event in job_events(session, job_id)]
+
+
+# ── Submitting ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_submitted_job_waits_and_says_so(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id, priority=Priority.STAT)
+
+    # The session is closed: what is not there by now would raise.
+    assert (job.state, job.attempts, job.study.study_uid) == (State.QUEUED, 0, "1.2.840.1")
+    assert events_of(sessions, job.id) == ["submitted"]
+
+
+def test_same_study_again_is_the_same_job(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        first = queue_job(session, tenant.id, study_id=study.id)
+        again = queue_job(session, tenant.id, study_id=study.id, priority=Priority.STAT)
+        other = queue_job(session, tenant.id, study_id=study.id, network="resnet101")
+
+    assert again.id == first.id
+    assert other.id != first.id
+
+
+def test_same_idempotency_key_is_the_same_job(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        first = queue_job(session, tenant.id, study_id=study.id, idempotency_key="K1")
+        fail_job(session, claim(session, first), "not_axial", "No.")
+        # The key stands for the one request, whatever became of it.
+        again = queue_job(session, tenant.id, study_id=study.id, idempotency_key="K1")
+        found = find_job_by_idempotency_key(session, tenant.id, "K1")
+
+    assert again.id == first.id
+    assert found is not None
+    assert found.id == first.id
+
+
+def test_idempotency_key_for_another_study_is_a_conflict(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        first = queue_job(session, tenant.id, idempotency_key="K1")
+
+        with pytest.raises(IdempotencyConflict, match=str(first.id)):
+            queue_job(session, tenant.id, idempotency_key="K1")
+
+
+def test_idempotency_keys_of_two_tenants_have_nothing_to_do_with_each_other(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        other = add_tenant(session, "charite")
+
+        jobs = {queue_job(session, one.id, idempotency_key="K1").id for one in (tenant, other)}
+
+        assert len(jobs) == 2
+        assert find_job_by_idempotency_key(session, uuid4(), "K1") is None
+
+
+def test_study_that_failed_can_be_sent_again(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        first = queue_job(session, tenant.id, study_id=study.id)
+        fail_job(session, claim(session, first), "internal_error", "It broke.")
+
+        again = queue_job(session, tenant.id, study_id=study.id)
+
+    assert again.id != first.id
+
+
+@pytest.mark.parametrize("key", ["K1", None])
+def test_many_callers_at_once_get_one_job(
+    key: str | None, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+
+    def submit(_: int) -> UUID:
+        with sessions.begin() as session:
+            return queue_job(session, tenant.id, study_id=study.id, idempotency_key=key).id
+
+    with ThreadPoolExecutor(5) as pool:
+        ids = set(pool.map(submit, range(10)))
+
+    assert len(ids) == 1
+    assert events_of(sessions, ids.pop()) == ["submitted"]
+
+
+def test_rung_job_knows_when(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+
+        mark_rung(session, [job.id])
+
+        session.refresh(job)
+    assert job.rung_at is not None
+    assert abs((datetime.now(UTC) - job.rung_at).total_seconds()) < 60
+
+
+# ── Asking ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_job_of_another_tenant_is_as_unknown_as_none(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        other = queue_job(session, add_tenant(session, "charite").id)
+
+        for job_id in (other.id, uuid4()):
+            with pytest.raises(UnknownJob, match=str(job_id)):
+                job_for(session, tenant.id, job_id)
+            with pytest.raises(UnknownJob, match=str(job_id)):
+                cancel_job(session, tenant.id, job_id)
+        assert list_jobs(session, tenant.id, JobFilter(), Page()).rows == []
+
+
+def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+        one = queue_job(session, tenant.id, network="resnet101", priority=Priority.STAT)
+        claim(session, one)
+        filters = [
+            JobFilter(state=State.RUNNING),
+            JobFilter(priority=Priority.STAT),
+            JobFilter(network="resnet101"),
+            JobFilter(study_id=one.study_id),
+            JobFilter(since=one.created_at),
+        ]
+
+        found = [list_jobs(session, tenant.id, chosen, Page()).rows for chosen in filters]
+        before = list_jobs(session, tenant.id, JobFilter(until=one.created_at), Page()).rows
+        none = list_jobs(session, tenant.id, JobFilter(pipeline="cxr-covid"), Page()).rows
+
+    assert all([job.id for job in jobs] == [one.id] for jobs in found)
+    assert one.id not in {job.id for job in before}
+    assert none == []
+
+
+def test_urgent_jobs_stand_before_older_ones_in_the_queue(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    jobs = {}
+    for name, priority in (
+        ("running", Priority.STAT),
+        ("bulk", Priority.BULK),
+        ("first", Priority.ROUTINE),
+        ("second", Priority.ROUTINE),
+        ("stat", Priority.STAT),
+    ):
+        with sessions.begin() as session:
+            jobs[name] = queue_job(session, tenant.id, priority=priority)
+            if name == "running":
+                claim(session, jobs[name])
+
+    with sessions.begin() as session:
+        places = {name: queue_place(session, job) for name, job in jobs.items()}
+
+    assert places == {"stat": 0, "first": 1, "second": 2, "bulk": 3, "running": None}
+
+
+def test_nobody_can_say_how_long_the_very_first_job_takes(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        assert estimate_s(session, queue_job(session, tenant.id)) is None
+
+
+def finish_at_speed(session: Session, tenant: TenantRow, *, seconds: float, slices: int) -> None:
+    job = finished_job(session, tenant.id, slice_count=slices)
+    session.execute(
+        text("UPDATE jobs SET started_at = finished_at - make_interval(secs => :s) WHERE id = :id"),
+        {"s": seconds, "id": job.id},
+    )
+
+
+def test_estimate_counts_the_slices_ahead_at_the_speed_of_recent_jobs(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        finish_at_speed(session, tenant, seconds=10.0, slices=20)
+        running = queue_job(session, tenant.id, slice_count=100)
+        held = claim(session, running)
+        report_progress(session, held, Stage.SLICES, 50, 100, lease_s=60)
+        queue_job(session, tenant.id, slice_count=10, priority=Priority.STAT)
+        waiting = queue_job(session, tenant.id, slice_count=60)
+
+        session.refresh(running)
+        soon, later = estimate_s(session, running), estimate_s(session, waiting)
+
+    left = 1.0 - running.fraction
+    assert soon == pytest.approx(0.5 * 100 * left)
+    assert later == pytest.approx(0.5 * (100 * left + 10 + 60))
+
+
+def test_two_busy_workers_halve_the_wait(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        for worker in ("gpu-1", "gpu-2"):
+            claim(session, queue_job(session, tenant.id, slice_count=100), worker=worker)
+        waiting = queue_job(session, tenant.id, slice_count=60)
+
+        assert estimate_s(session, waiting) == pytest.approx(0.5 * (200 / 2 + 60))
+
+
+def test_job_that_has_ended_takes_no_more_time(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+
+        assert estimate_s(session, finished_job(session, tenant.id)) is None
+
+
+# ── Stopping ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_waiting_job_is_cancelled_at_once(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+
+        cancelled = cancel_job(session, tenant.id, job.id)
+
+    assert (cancelled.state, cancelled.finished_at is None) == (State.CANCELLED, False)
+    assert events_of(sessions, job.id) == ["submitted", "cancelled"]
+
+
+def test_running_job_is_asked_once_to_stop(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        held = claim(session, job)
+
+        for _ in range(2):
+            cancelled = cancel_job(session, tenant.id, job.id)
+
+        with pytest.raises(JobStopped):
+            report_progress(session, held, Stage.SLICES, 1, 2, lease_s=60)
+    assert (cancelled.state, cancelled.cancel_requested) == (State.RUNNING, True)
+    assert events_of(sessions, job.id) == ["submitted", "running", "cancel_requested"]
+
+
+def test_job_that_has_ended_cannot_be_cancelled(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        job = finished_job(session, tenant.id)
+
+        with pytest.raises(NotCancellable, match=r"succeeded.*expected it queued or running"):
+            cancel_job(session, tenant.id, job.id)
+
+
+def test_cancelling_and_finishing_at_once_leaves_one_outcome(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        jobs = [queue_job(session, tenant.id) for _ in range(6)]
+        held = {job.id: claim(session, job) for job in jobs}
+
+    def act(index: int) -> None:
+        job = jobs[index // 2]
+        with sessions.begin() as session:
+            if index % 2:
+                finish_job(session, held[job.id], make_report(), [])
+            else:
+                with suppress(NotCancellable):
+                    cancel_job(session, tenant.id, job.id)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(act, range(12)))
+
+    with sessions.begin() as session:
+        assert {session.get_one(JobRow, job.id).state for job in jobs} == {State.SUCCEEDED}
