@@ -2,7 +2,7 @@
 """Every setting, read from the environment once by an entry point and passed on from there."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -15,7 +15,8 @@ MIB = 1024 * 1024
 class Settings(BaseSettings):
     """One frozen object; each field is read from `HILUM_` and its name in capitals.
 
-    The three without a default are where the system keeps its memory: a guess would lose data.
+    The four without a default are where the system keeps its memory, which a guess would lose,
+    and a secret, which a guess would give away.
     """
 
     model_config = SettingsConfigDict(env_prefix="HILUM_", frozen=True, extra="ignore")
@@ -23,6 +24,11 @@ class Settings(BaseSettings):
     database_url: str = Field(description="PostgreSQL, as `postgresql+psycopg://user@host/name`.")
     redis_url: str = Field(description="Redis or Valkey, as `redis://host:6379/0`.")
     storage_url: str = Field(description="Where studies and masks live: `file:///path` or `s3://`.")
+    secret_key: str = Field(
+        min_length=32,
+        repr=False,
+        description="Signs the links of report pages; random, 32 characters or more.",
+    )
 
     spool_dir: Path = Field(
         default=Path("/tmp/hilum-spool"),  # noqa: S108 - a default for one machine; made 0700
@@ -56,14 +62,17 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod
-    def from_environment(cls) -> Self:
+    def from_environment(cls, **given: Any) -> Self:
         """Read every setting.
+
+        Args:
+            given: fields whose value stands before the environment's.
 
         Raises:
             MissingSetting: naming the variable that is absent or malformed.
         """
         try:
-            return cls()
+            return cls(**given)
         except ValidationError as error:
             raise MissingSetting(_explain(error)) from error
 

@@ -1,0 +1,21 @@
+"""A worker's application as `worker.app` makes it, but for what its jobs compute."""
+
+import os
+from dataclasses import replace
+
+from hilum.settings import Settings
+from tests.worker.pipelines import by_name
+from worker.bench import Bench
+from worker.celery import make_app, take_over_logs
+from worker.tasks import add_tasks
+
+
+def open_bench(settings: Settings) -> Bench:
+    return replace(Bench.open(settings), networks=lambda name: name, analyse=by_name)  # type: ignore[arg-type, return-value] # the name is all these pipelines need
+
+
+settings = Settings.from_environment()
+take_over_logs(settings)
+app = make_app(settings)
+app.conf.worker_soft_shutdown_timeout = float(os.environ.get("SOFT_SHUTDOWN_S", "30"))
+add_tasks(app, settings, open_bench)

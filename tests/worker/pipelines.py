@@ -1,0 +1,73 @@
+"""Pipelines that do what a test needs; each takes a moment and no network."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from hilum.catalogue import PipelineCard
+from hilum.dicom.read import read_volume
+from hilum.dicom.selection import choose_ct_series
+from hilum.errors import StorageFull
+from hilum.findings import Analysis
+from hilum.jobs import Progress, Stage
+from hilum.study import Study
+from tests.db.factories import make_report
+
+STEPS = 40
+STEP_S = 0.05
+
+
+def quick(study: Study, _card: PipelineCard, _segmenter: object, *, progress: Progress) -> Analysis:
+    """Read the series, and find the same in every one."""
+    volume = read_volume(choose_ct_series(study).series, progress)
+    progress(Stage.SLICES, 1, 1)
+    lungs = np.ones(volume.voxels.shape, np.uint8)
+    lesions = np.zeros_like(lungs)
+    lesions[4:8, 40:80, 40:80] = 2
+    return Analysis(make_report(0.1), volume, lungs, lesions)
+
+
+def slow(study: Study, card: PipelineCard, segmenter: object, *, progress: Progress) -> Analysis:
+    """Take two seconds over forty steps."""
+    for step in range(STEPS):
+        progress(Stage.SLICES, step, STEPS)
+        time.sleep(STEP_S)
+    return quick(study, card, segmenter, progress=progress)
+
+
+def endless(*_: Any, progress: Progress) -> Analysis:
+    """Never come to an end."""
+    for step in range(10**6):
+        progress(Stage.SLICES, step % STEPS, STEPS)
+        time.sleep(STEP_S)
+    raise AssertionError
+
+
+def deadly(*_: Any, progress: Progress) -> Analysis:
+    """Kill the process, as a fault in a native library does."""
+    progress(Stage.SLICES, 0, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def without_disk(*_: Any, **__: Any) -> Analysis:
+    """Meet a full disk."""
+    raise StorageFull("The disk has 3 MiB free, this needs 40 MiB.")
+
+
+PIPELINES: dict[str, Callable[..., Analysis]] = {
+    "quick": quick,
+    "slow": slow,
+    "endless": endless,
+    "deadly": deadly,
+    "without_disk": without_disk,
+}
+
+
+def by_name(study: Study, card: PipelineCard, name: str, *, progress: Progress) -> Analysis:
+    """Run the pipeline that a test's job names in place of a network."""
+    return PIPELINES[name](study, card, name, progress=progress)

@@ -1,0 +1,86 @@
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from hilum.errors import ConfigurationError
+from hilum.jobs import UPKEEP, Priority
+from hilum.settings import Settings
+from tests.worker.processes import ROOT, environment
+from worker.celery import GRACE_S, make_app, visibility_timeouts
+
+
+def test_visibility_timeout_is_the_same_in_all_three_places(settings: Settings) -> None:
+    found = visibility_timeouts(make_app(settings))
+
+    assert found == dict.fromkeys(
+        ("broker_transport_options", "result_backend_transport_options", "visibility_timeout"),
+        settings.visibility_timeout_s,
+    )
+
+
+@pytest.mark.parametrize("margin_s", [-100, 0])
+def test_worker_refuses_to_start_where_running_jobs_would_be_handed_out_again(
+    margin_s: int, settings: Settings
+) -> None:
+    limit_s = settings.task_time_limit_s + GRACE_S
+    short = settings.model_copy(update={"visibility_timeout_s": limit_s + margin_s})
+
+    with pytest.raises(ConfigurationError, match=f"expected more than {limit_s} s"):
+        make_app(short)
+
+
+def test_queues_are_emptied_in_the_order_of_their_priority(settings: Settings) -> None:
+    app = make_app(settings)
+
+    assert list(app.amqp.queues) == [priority.value for priority in Priority]
+    assert app.conf.broker_transport_options["queue_order_strategy"] == "priority"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("task_acks_late", True),
+        ("task_reject_on_worker_lost", False),
+        ("worker_disable_prefetch", True),
+        ("worker_prefetch_multiplier", 1),
+        ("task_ignore_result", True),
+        ("accept_content", ["json"]),
+        ("worker_pool", "prefork"),
+        ("worker_concurrency", 1),
+    ],
+)
+def test_setting_that_guards_against_a_known_loss_is_kept(
+    name: str, value: Any, settings: Settings
+) -> None:
+    assert make_app(settings).conf[name] == value
+
+
+def test_hard_limit_leaves_the_soft_one_time_to_be_recorded(settings: Settings) -> None:
+    conf = make_app(settings).conf
+
+    assert conf.task_soft_time_limit == settings.task_time_limit_s
+    assert conf.task_time_limit - conf.task_soft_time_limit == GRACE_S
+
+
+def test_upkeep_that_waited_too_long_is_dropped(settings: Settings) -> None:
+    [entry] = make_app(settings).conf.beat_schedule.values()
+
+    assert entry["task"] == UPKEEP
+    assert entry["options"]["expires"] <= entry["schedule"]
+
+
+def test_clock_and_application_load_no_networks(settings: Settings) -> None:
+    program = "import sys, worker.beat; print('torch' in sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(settings),
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert loaded.stdout.strip() == "False"

@@ -1,0 +1,292 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import select, text
+from sqlalchemy.exc import OperationalError
+
+from db.claims import take_back_overdue
+from db.jobs import cancel_job, job_events
+from db.session import Sessions
+from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
+from hilum.errors import NotAxial, StorageFull
+from hilum.findings import Analysis
+from hilum.jobs import Progress, Stage, State
+from hilum.masks import read_mask
+from tests.phantoms import chest, without
+from tests.worker.conftest import QueueStored
+from tests.worker.pipelines import quick
+from worker.bench import Bench
+from worker.run import run
+
+
+def job_of(sessions: Sessions, job_id: UUID) -> JobRow:
+    with sessions.begin() as session:
+        return session.get_one(JobRow, job_id)
+
+
+def results_of(bench: Bench, job: JobRow) -> list[Path]:
+    folder = Path(bench.store.path(f"{job.tenant_id}/jobs/{job.id}"))
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def let_lease_run_out(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.execute(text("UPDATE jobs SET lease_until = now() - interval '1 second'"))
+        take_back_overdue(session, max_attempts=3)
+
+
+def failing(error: BaseException) -> Any:
+    def analyse(*_: Any, progress: Progress) -> Analysis:
+        progress(Stage.SLICES, 0, 1)
+        raise error
+
+    return analyse
+
+
+def test_job_is_run_to_its_report(bench: Bench, queue_stored: QueueStored) -> None:
+    job = queue_stored()
+
+    claim = run(job.id, bench)
+
+    assert claim is not None
+    ended = job_of(bench.sessions, job.id)
+    with bench.sessions.begin() as session:
+        report = session.scalars(select(ReportRow)).one()
+        events = [event.event for event in job_events(session, job.id)]
+    assert (ended.state, ended.fraction, ended.attempts) == (State.SUCCEEDED, 1.0, 1)
+    assert (report.verdict, report.job_id) == ("Mild", job.id)
+    assert set(ended.timings_s) == {"reading", "slices", "writing"}
+    assert events == ["submitted", "running", "succeeded"]
+
+
+def test_every_file_of_a_job_is_kept_with_its_hash(bench: Bench, queue_stored: QueueStored) -> None:
+    job = queue_stored()
+
+    claim = run(job.id, bench)
+
+    assert claim is not None
+    with bench.sessions.begin() as session:
+        rows = {row.kind: row for row in session.scalars(select(ArtifactRow))}
+    assert set(rows) == {"masks", "lesions", "lungs", "montage", "report"}
+    assert all(f"/jobs/{job.id}/{claim.token}/" in row.key for row in rows.values())
+    with bench.store.open_file(rows["masks"].key) as stream:
+        _, lesions = read_mask(stream, 5)
+    with bench.store.open_file(rows["report"].key) as stream:
+        report = json.load(stream)
+    assert lesions.sum() == 2 * 40 * 40
+    assert "writing" in report["timings_s"]
+    assert len(results_of(bench, job)) == 5
+
+
+def test_second_message_for_a_job_does_nothing(bench: Bench, queue_stored: QueueStored) -> None:
+    job = queue_stored()
+    run(job.id, bench)
+
+    again = run(job.id, bench)
+
+    assert again is None
+    assert job_of(bench.sessions, job.id).attempts == 1
+
+
+def test_message_for_an_unknown_job_does_nothing(bench: Bench) -> None:
+    assert run(uuid4(), bench) is None
+
+
+def test_study_that_cannot_be_read_fails_at_once_with_its_code(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored(without(chest().datasets(), "RescaleSlope"))
+
+    run(job.id, bench)
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "missing_rescale")
+    assert ended.attempts == 1
+    assert ended.error_message
+
+
+def test_network_without_weights_fails_the_job_by_name(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    def networks(name: str) -> Any:
+        raise NotAxial(f"{name} stands for any fault of the request.")
+
+    job = queue_stored()
+
+    run(job.id, replace(bench, networks=networks))
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "not_axial")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (StorageFull("The disk has 3 MiB free."), "The disk has 3 MiB free."),
+        (OperationalError("SELECT 1", {}, Exception("gone")), "OperationalError"),
+        (OSError(28, "No space left on device", "/secret/path"), "OSError"),
+    ],
+)
+def test_passing_trouble_gives_the_job_back_for_later(
+    error: Exception, reason: str, bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+
+    run(job.id, replace(bench, analyse=failing(error)))
+
+    waiting = job_of(bench.sessions, job.id)
+    with bench.sessions.begin() as session:
+        event = job_events(session, job.id)[-1]
+    assert (waiting.state, waiting.attempts, waiting.rung_at) == (State.QUEUED, 1, None)
+    assert waiting.retry_at is not None
+    assert (waiting.retry_at - event.at).total_seconds() == pytest.approx(10, abs=2)
+    assert event.detail == {"reason": reason}
+
+
+def test_trouble_that_does_not_pass_fails_the_job_in_the_end(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+
+    for _ in range(3):
+        run(job.id, replace(bench, analyse=failing(StorageFull("The disk is full."))))
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "attempts_exhausted")
+    assert ended.attempts == 3
+
+
+def test_fault_of_ours_is_recorded_without_what_it_choked_on(
+    bench: Bench, queue_stored: QueueStored, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job = queue_stored()
+
+    run(job.id, replace(bench, analyse=failing(ValueError("could not convert 'Doe^John'"))))
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "internal_error")
+    assert ended.error_message == "The analysis broke off with ValueError; the log has the place."
+    assert "Doe" not in "".join(capfd.readouterr())
+
+
+def test_job_that_takes_too_long_fails_with_its_limit(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+
+    run(job.id, replace(bench, analyse=failing(SoftTimeLimitExceeded())))
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "time_limit")
+    assert ended.error_message == "The job ran longer than 3600 s and was stopped."
+
+
+def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: QueueStored) -> None:
+    job = queue_stored()
+
+    with pytest.raises(SystemExit):
+        run(job.id, replace(bench, analyse=failing(SystemExit(1))))
+
+    waiting = job_of(bench.sessions, job.id)
+    assert (waiting.state, waiting.claim) == (State.QUEUED, None)
+
+
+def test_cancelled_job_stops_at_its_next_step_and_leaves_no_file(
+    bench: Bench, queue_stored: QueueStored, tenant: TenantRow
+) -> None:
+    job = queue_stored()
+    steps = []
+
+    def analyse(*args: Any, progress: Progress) -> Analysis:
+        analysis = quick(*args, progress=progress)
+        with bench.sessions.begin() as session:
+            cancel_job(session, tenant.id, job.id)
+        steps.append("asked")
+        return analysis
+
+    run(job.id, replace(bench, analyse=analyse))
+
+    assert steps == ["asked"]
+    assert job_of(bench.sessions, job.id).state is State.CANCELLED
+    assert results_of(bench, job) == []
+
+
+def test_late_worker_changes_nothing_and_takes_its_files_with_it(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+
+    def overtaken(*args: Any, progress: Progress) -> Analysis:
+        analysis = quick(*args, progress=progress)
+        let_lease_run_out(bench.sessions)
+        run(job.id, bench)
+        return analysis
+
+    late = run(job.id, replace(bench, analyse=overtaken))
+
+    assert late is not None
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.attempts) == (State.SUCCEEDED, 2)
+    with bench.sessions.begin() as session:
+        assert len(session.scalars(select(ReportRow)).all()) == 1
+        kept = {row.key for row in session.scalars(select(ArtifactRow))}
+    assert {str(path) for path in results_of(bench, job)} == {bench.store.path(key) for key in kept}
+
+
+def test_files_of_a_worker_that_was_killed_are_cleared_by_the_next(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+    orphan = Path(bench.store.path(f"{job.tenant_id}/jobs/{job.id}/{uuid4()}/masks.zip"))
+
+    def killed(*_: Any, **__: Any) -> Analysis:
+        orphan.parent.mkdir(parents=True)
+        orphan.write_bytes(b"half")
+        let_lease_run_out(bench.sessions)
+        raise NotAxial("Too late to matter.")
+
+    run(job.id, replace(bench, analyse=killed))
+    assert orphan.exists()
+
+    run(job.id, bench)
+
+    assert not orphan.exists()
+    assert len(results_of(bench, job)) == 5
+
+
+def test_no_transaction_stays_open_while_the_pipeline_computes(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+    open_transactions = []
+
+    def watched(*args: Any, progress: Progress) -> Analysis:
+        with bench.sessions.begin() as session:
+            open_transactions.append(
+                session.scalar(
+                    text(
+                        "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL"
+                        " AND pid <> pg_backend_pid() AND datname = current_database()"
+                    )
+                )
+            )
+        return quick(*args, progress=progress)
+
+    run(job.id, replace(bench, analyse=watched))
+
+    assert open_transactions == [0]
+
+
+def test_scratch_folder_is_private_and_empty_afterwards(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    run(queue_stored().id, bench)
+
+    folder = bench.settings.spool_dir
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,27 @@
+import pytest
+
+from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
+from hilum.settings import Settings
+from worker.celery import make_app
+from worker.tasks import add_tasks, refuse_pending_migrations
+
+
+def test_tasks_are_known_by_the_names_of_the_contract(settings: Settings) -> None:
+    app = make_app(settings)
+
+    add_tasks(app, settings)
+
+    assert {ANALYSE, CALL_BACK, UPKEEP} <= set(app.tasks)
+    app.close()
+
+
+def test_worker_refuses_a_database_that_is_behind(settings: Settings) -> None:
+    url = settings.database_url.replace("/hilum?", "/postgres?")
+    behind = settings.model_copy(update={"database_url": url})
+
+    with pytest.raises(SystemExit, match="database schema is at revision none"):
+        refuse_pending_migrations(behind)
+
+
+def test_worker_starts_on_a_database_of_its_time(settings: Settings) -> None:
+    refuse_pending_migrations(settings)

@@ -1,0 +1,60 @@
+"""Workers of their own, on a broker of their own: started, watched, stopped."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from db.reports import report_for
+from db.session import Sessions
+from db.tables import JobRow
+from hilum.jobs import State
+from hilum.settings import Settings
+from tests.phantoms import chest
+from tests.worker.conftest import QueueStored
+from tests.worker.processes import celery_worker, until
+from worker.celery import make_app
+from worker.doorbell import Doorbell
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings with a part of the broker that no other worker listens to."""
+    return settings.model_copy(update={"redis_url": settings.redis_url.removesuffix("0") + "1"})
+
+
+def reload(sessions: Sessions, job: JobRow) -> JobRow:
+    with sessions.begin() as session:
+        return session.get_one(JobRow, job.id)
+
+
+def test_job_nobody_rang_for_is_found_by_the_clock_and_run_by_the_shipped_network(
+    queue_stored: QueueStored, sessions: Sessions, settings: Settings, tmp_path: Path
+) -> None:
+    job = queue_stored(network="resnet50")
+
+    with celery_worker(settings, tmp_path / "log", "--beat", app="worker.app"):
+        until(lambda: reload(sessions, job).is_final, patience_s=120)
+
+    assert reload(sessions, job).error_message is None
+    with sessions.begin() as session:
+        report = report_for(session, job.tenant_id, job.id)
+    assert report.lesion_ml == pytest.approx(chest().lesion_ml, rel=0.3)
+    assert report.document["network"]["name"] == "maskrcnn-resnet50"
+
+
+def test_worker_that_is_asked_to_stop_hands_its_job_back_at_once(
+    queue_stored: QueueStored, sessions: Sessions, settings: Settings, tmp_path: Path
+) -> None:
+    job = queue_stored(network="endless")
+    app = make_app(settings)
+
+    with celery_worker(settings, tmp_path / "log", extra={"SOFT_SHUTDOWN_S": "0.5"}) as worker:
+        Doorbell(app).ring(job.id, job.priority)
+        until(lambda: reload(sessions, job).stage)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(20)
+
+    app.close()
+    waiting = reload(sessions, job)
+    assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 1)

@@ -1,0 +1,268 @@
+"""A real Celery worker on a real broker: what it does with jobs, and what kills it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from subprocess import Popen
+from uuid import UUID
+
+import pytest
+from celery import Celery
+from sqlalchemy import select, text
+
+from db.jobs import cancel_job, mark_rung
+from db.session import Sessions
+from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
+from hilum.jobs import Priority, State
+from hilum.settings import Settings
+from tests.worker.conftest import QueueStored
+from tests.worker.processes import celery_worker, children, until
+from tests.worker.test_callback import Server, client_server
+from worker.celery import make_app
+from worker.doorbell import Doorbell
+from worker.upkeep import keep_up
+
+__all__ = ["client_server"]
+
+LEASE_S = 2
+TIME_LIMIT_S = 6
+
+
+@pytest.fixture(scope="module")
+def running_settings(
+    postgres_url: str, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
+    folder = tmp_path_factory.mktemp("worker")
+    return Settings(
+        database_url=postgres_url,
+        redis_url=valkey_url,
+        storage_url=f"file://{folder / 'store'}",
+        secret_key="0123456789abcdef0123456789abcdef",
+        spool_dir=folder / "spool",
+        network="quick",
+        device="cpu",
+        min_free_mb=16,
+        lease_s=LEASE_S,
+        task_time_limit_s=TIME_LIMIT_S,
+        callback_private=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def worker(
+    running_settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Popen[bytes]]:
+    with celery_worker(running_settings, tmp_path_factory.mktemp("log") / "worker.log") as process:
+        yield process
+
+
+@pytest.fixture
+def settings(running_settings: Settings, redis_url: str, sessions: Sessions) -> Settings:
+    assert redis_url, sessions
+    return running_settings
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Celery]:
+    app = make_app(settings)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def bell(app: Celery) -> Doorbell:
+    return Doorbell(app)
+
+
+def reload(sessions: Sessions, job: JobRow) -> JobRow:
+    with sessions.begin() as session:
+        return session.get_one(JobRow, job.id)
+
+
+def ended(sessions: Sessions, *jobs: JobRow) -> bool:
+    return all(reload(sessions, job).is_final for job in jobs)
+
+
+def running(sessions: Sessions, job: JobRow) -> bool:
+    return reload(sessions, job).stage is not None
+
+
+def ring(bell: Doorbell, sessions: Sessions, job: JobRow) -> None:
+    bell.ring(job.id, job.priority)
+    with sessions.begin() as session:
+        mark_rung(session, [job.id])
+
+
+def keep_up_until_ended(
+    sessions: Sessions, bell: Doorbell, settings: Settings, job: JobRow
+) -> None:
+    def is_over() -> bool:
+        keep_up(sessions, bell, settings)
+        return ended(sessions, job)
+
+    until(is_over)
+
+
+@pytest.mark.usefixtures("worker")
+def test_job_that_is_rung_for_succeeds(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    job = queue_stored(network="quick")
+
+    ring(bell, sessions, job)
+
+    until(lambda: ended(sessions, job))
+    assert reload(sessions, job).state is State.SUCCEEDED
+    with sessions.begin() as session:
+        assert len(session.scalars(select(ArtifactRow)).all()) == 5
+
+
+@pytest.mark.usefixtures("worker")
+def test_message_delivered_twice_runs_the_job_once(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    job, last = queue_stored(network="quick"), queue_stored(network="quick")
+
+    for one in (job, job, job, last):
+        ring(bell, sessions, one)
+
+    until(lambda: ended(sessions, job, last))
+    assert reload(sessions, job).attempts == 1
+    with sessions.begin() as session:
+        assert len(session.scalars(select(ReportRow)).all()) == 2
+
+
+@pytest.mark.usefixtures("worker")
+def test_urgent_jobs_are_served_first_whenever_they_were_sent(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    before = queue_stored(network="slow")
+    ring(bell, sessions, before)
+    until(lambda: running(sessions, before))
+    jobs = [
+        queue_stored(network="quick", priority=priority)
+        for priority in (Priority.BULK, Priority.ROUTINE, Priority.STAT)
+    ]
+
+    for job in jobs:
+        ring(bell, sessions, job)
+
+    until(lambda: ended(sessions, *jobs))
+    with sessions.begin() as session:
+        served = session.scalars(select(JobRow.priority).order_by(JobRow.started_at)).all()
+    assert served == ["routine", "stat", "routine", "bulk"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_running_job_stops_soon_after_it_was_cancelled(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, tenant: TenantRow
+) -> None:
+    job = queue_stored(network="endless")
+    ring(bell, sessions, job)
+    until(lambda: running(sessions, job))
+
+    with sessions.begin() as session:
+        cancel_job(session, tenant.id, job.id)
+
+    until(lambda: ended(sessions, job), patience_s=2.0)
+    assert reload(sessions, job).state is State.CANCELLED
+
+
+@pytest.mark.usefixtures("worker")
+def test_job_over_its_time_limit_fails_by_name_and_the_worker_goes_on(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    job, after = queue_stored(network="endless"), queue_stored(network="quick")
+
+    for one in (job, after):
+        ring(bell, sessions, one)
+
+    until(lambda: ended(sessions, job, after), patience_s=TIME_LIMIT_S + 10)
+    assert reload(sessions, job).error_code == "time_limit"
+    assert reload(sessions, after).state is State.SUCCEEDED
+
+
+def test_job_of_a_killed_process_is_taken_back_and_finished_by_another(
+    worker: Popen[bytes],
+    queue_stored: QueueStored,
+    bell: Doorbell,
+    sessions: Sessions,
+    settings: Settings,
+) -> None:
+    job = queue_stored(network="slow")
+    ring(bell, sessions, job)
+    until(lambda: running(sessions, job))
+    [child] = children(worker.pid)
+
+    os.kill(child, signal.SIGKILL)
+    killed_at = time.monotonic()
+    keep_up_until_ended(sessions, bell, settings, job)
+
+    finished = reload(sessions, job)
+    assert (finished.state, finished.attempts) == (State.SUCCEEDED, 2)
+    assert time.monotonic() - killed_at >= LEASE_S - 1
+    with sessions.begin() as session:
+        assert len(session.scalars(select(ReportRow)).all()) == 1
+
+
+@pytest.mark.usefixtures("worker")
+def test_job_that_kills_every_process_is_given_up_after_its_last_attempt(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
+) -> None:
+    job = queue_stored(network="deadly")
+    ring(bell, sessions, job)
+
+    keep_up_until_ended(sessions, bell, settings, job)
+
+    given_up = reload(sessions, job)
+    assert (given_up.state, given_up.error_code) == (State.FAILED, "attempts_exhausted")
+    assert given_up.attempts == settings.max_attempts
+
+
+@pytest.mark.usefixtures("worker")
+def test_job_whose_message_redis_lost_is_rung_again_and_finished(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
+) -> None:
+    job = queue_stored(network="quick")
+    with sessions.begin() as session:
+        mark_rung(session, [job.id])
+        session.execute(text("UPDATE jobs SET rung_at = rung_at - interval '1 minute'"))
+
+    keep_up(sessions, bell, settings)
+
+    until(lambda: ended(sessions, job))
+    assert reload(sessions, job).state is State.SUCCEEDED
+
+
+@pytest.mark.usefixtures("worker")
+def test_client_is_called_back_when_its_job_ends(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, client_server: Server
+) -> None:
+    url, received = client_server(200)
+    job = queue_stored(network="quick", callback_url=url)
+
+    ring(bell, sessions, job)
+
+    until(lambda: received)
+    assert [body["state"] for body in received] == ["succeeded"]
+    assert UUID(received[0]["id"]) == job.id
+
+
+@pytest.mark.usefixtures("worker")
+def test_callback_that_fails_is_tried_again_while_other_jobs_run(
+    queue_stored: QueueStored,
+    bell: Doorbell,
+    sessions: Sessions,
+    client_server: Server,
+) -> None:
+    url, received = client_server(503)
+    job = queue_stored(network="quick", callback_url=url)
+    ring(bell, sessions, job)
+    until(lambda: received)
+    other = queue_stored(network="quick")
+
+    ring(bell, sessions, other)
+
+    until(lambda: ended(sessions, other), patience_s=3)
+    until(lambda: len(received) >= 2, patience_s=10)

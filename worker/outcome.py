@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an attempt ends: each kind of exception has its line in the job's row."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from db.claims import Claim, cancel_running, fail_job, give_back
+from hilum.errors import HilumError, TransientError
+from hilum.jobs import JobStopped
+from hilum.logs import describe_crash
+from worker.artifacts import discard_artifacts
+from worker.bench import Bench
+
+TIME_LIMIT = "time_limit"
+"""Error code of a job that ran longer than it may."""
+
+INTERNAL_ERROR = "internal_error"
+"""Error code of a job that met a fault of ours."""
+
+RETRY_WAIT_S = 10.0
+"""Before the second attempt after a passing trouble; four times as long before each further one."""
+
+PASSING = (TransientError, OperationalError, InterfaceError, OSError)
+"""The disk, the network, the database: the same job may succeed later."""
+
+log = structlog.get_logger(__name__)
+
+
+@contextmanager
+def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
+    """Run an attempt in a `with` block; however it breaks off, the job's row says so."""
+    try:
+        yield
+    except JobStopped as stop:
+        _stop(claim, bench, str(stop))
+    except SoftTimeLimitExceeded:
+        limit_s = bench.settings.task_time_limit_s
+        _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
+    except PASSING as error:
+        reason = error.message if isinstance(error, HilumError) else type(error).__name__
+        _give_back(claim, bench, reason, wait_s=RETRY_WAIT_S * 4 ** (claim.attempt - 1))
+    except HilumError as error:
+        _fail(claim, bench, error.code, error.message)
+    except Exception as error:  # noqa: BLE001 - last line of defence, the job row records it
+        log.error("job.crashed", **describe_crash(error))  # noqa: TRY400 - its message may quote a header
+        message = f"The analysis broke off with {type(error).__name__}; the log has the place."
+        _fail(claim, bench, INTERNAL_ERROR, message)
+    except BaseException:
+        # The process is being stopped: nobody need wait for the lease to run out.
+        _give_back(claim, bench, "The worker was stopped.", wait_s=0.0)
+        raise
+
+
+def _stop(claim: Claim, bench: Bench, reason: str) -> None:
+    discard_artifacts(claim, bench.store)
+    with bench.sessions.begin() as session:
+        cancelled = cancel_running(session, claim)
+    log.info("job.stopped", reason=reason, cancelled=cancelled)
+
+
+def _fail(claim: Claim, bench: Bench, code: str, message: str) -> None:
+    with bench.sessions.begin() as session:
+        failed = fail_job(session, claim, code, message)
+    log.warning("job.failed", code=code, message=message, recorded=failed)
+    # A job that is not this claim's any more may have succeeded just before: its files stay.
+    if failed:
+        discard_artifacts(claim, bench.store)
+
+
+def _give_back(claim: Claim, bench: Bench, reason: str, *, wait_s: float) -> None:
+    most = bench.settings.max_attempts
+    with bench.sessions.begin() as session:
+        given = give_back(session, claim, reason, max_attempts=most, wait_s=wait_s)
+    log.warning("job.given_back", reason=reason, recorded=given)
+    if given:
+        discard_artifacts(claim, bench.store)

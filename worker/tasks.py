@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks, each a few lines over a plain function."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+from celery.signals import worker_init, worker_process_init
+
+from db.schema import check_migrated
+from db.session import make_engine
+from hilum.errors import PendingMigrations, TransientError
+from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
+from hilum.settings import Settings
+from worker import gpu
+from worker.bench import Bench
+from worker.callback import call_back
+from worker.doorbell import Doorbell
+from worker.run import run
+from worker.upkeep import keep_up
+
+CALLBACK_RETRIES = 6
+"""With pauses that double from 5 s on, a client's server may be away for five minutes."""
+
+
+def add_tasks(
+    app: Celery, settings: Settings, open_bench: Callable[[Settings], Bench] = Bench.open
+) -> None:
+    """Teach an application what Hilum's workers do."""
+    # Made by the child that first asks: no connection crosses a fork.
+    bench = cache(lambda: open_bench(settings))
+    bell = Doorbell(app)
+
+    @app.task(name=ANALYSE)
+    def analyse_study(job_id: str) -> None:
+        """Run one job; its row holds the outcome."""
+        claim = run(UUID(job_id), bench())
+        if claim and claim.callback_url:
+            bell.announce([claim.job_id])
+
+    @app.task(
+        name=CALL_BACK,
+        autoretry_for=(TransientError,),
+        max_retries=CALLBACK_RETRIES,
+        retry_backoff=5,
+        retry_jitter=True,
+    )
+    def tell_client(job_id: str) -> None:
+        """Post an ended job to its callback address."""
+        call_back(UUID(job_id), bench().sessions, settings)
+
+    @app.task(name=UPKEEP)
+    def look_for_lost_jobs() -> None:
+        """Take back and ring again."""
+        keep_up(bench().sessions, bell, settings)
+
+    @worker_init.connect(weak=False)
+    def check_schema(**_: Any) -> None:
+        refuse_pending_migrations(settings)
+
+    @worker_process_init.connect(weak=False)
+    def warm_up(**_: Any) -> None:
+        gpu.prepare(bench().networks, settings)
+
+
+def refuse_pending_migrations(settings: Settings) -> None:
+    """End this process where the database is older than the code.
+
+    Raises:
+        SystemExit: it is.
+    """
+    engine = make_engine(settings.database_url)
+    try:
+        check_migrated(engine)
+    except PendingMigrations as error:
+        # Celery logs what its signals raise and goes on; only an exit stops it.
+        raise SystemExit(error.message) from error
+    finally:
+        engine.dispose()
