@@ -1,2 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """The people's door: a Flask API."""
+
+from typing import Final, cast
+
+from apiflask import APIFlask
+from flask.json.provider import DefaultJSONProvider
+
+from api.catalogue import catalogue
+from api.errors import handle_errors
+from api.health import health
+from api.jobs import jobs
+from api.openapi import describe, docs
+from api.pages import pages
+from api.parts import EXTENSION, Parts
+from api.reports import reports
+from api.studies import studies
+from api.tracing import follow_requests
+from hilum import __version__
+from hilum.settings import Settings
+
+BLUEPRINTS: Final = (studies, jobs, reports, catalogue, health, pages, docs)
+
+LARGEST_BODY: Final = 64 * 1024
+"""Bytes of a JSON body or a form; an upload sets its own limit."""
+
+
+def create_app(settings: Settings) -> APIFlask:
+    """Return the web application of an installation."""
+    app = APIFlask(__name__, title="Hilum", version=__version__, docs_path=None, json_errors=False)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    cast("DefaultJSONProvider", app.json).sort_keys = False
+    app.extensions[EXTENSION] = Parts.assemble(settings)
+    follow_requests(app)
+    handle_errors(app)
+    describe(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    return app

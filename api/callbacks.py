@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callback addresses, looked at before a job is queued for them.
+
+The worker looks again at the address it connects to, for a name may point elsewhere by then; this
+is so that a client hears of a mistake at once.
+"""
+
+import ipaddress
+import socket
+from typing import Final
+from urllib.parse import urlsplit
+
+from hilum.errors import UnsafeCallback
+
+SCHEMES: Final = frozenset({"http", "https"})
+LONGEST: Final = 2048
+"""Characters of an address."""
+
+
+def check_callback(url: str, *, allow_private: bool) -> None:
+    """Make sure that an address may be called when a job ends.
+
+    Raises:
+        UnsafeCallback: it is no plain web address, or it leads into a private network.
+    """
+    host, port = _parse(url)
+    if allow_private:
+        return
+    for address in _addresses(host, port):
+        if not address.is_global or address.is_multicast:
+            raise UnsafeCallback(
+                f"callback_url leads to {address}, expected a public address."
+                " HILUM_CALLBACK_PRIVATE=true allows private ones."
+            )
+
+
+def _parse(url: str) -> tuple[str, int]:
+    if len(url) > LONGEST or not url.isprintable() or " " in url:
+        raise UnsafeCallback(
+            f"callback_url has {len(url)} characters, or some that no address has; expected at"
+            f" most {LONGEST} plain ones."
+        )
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or 443
+    except ValueError as error:
+        raise UnsafeCallback(f"callback_url is not an address: {error}.") from error
+    if parts.scheme not in SCHEMES or not host:
+        raise UnsafeCallback(
+            f"callback_url has scheme {parts.scheme!r} and host {host!r}, expected http or https"
+            " and a host."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise UnsafeCallback("callback_url carries a user name or password, expected neither.")
+    return host, port
+
+
+def _addresses(host: str, port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        # A name service may be slow or away for a moment; the worker asks it again.
+        return []
+    return [_plain(str(entry[4][0])) for entry in found]
+
+
+def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error as one problem document (RFC 9457), and the HTTP status of each."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+import structlog
+from apiflask import APIFlask, HTTPError
+from flask import Response, json, request
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from structlog.contextvars import get_contextvars
+from werkzeug.exceptions import HTTPException
+
+from hilum import errors
+from hilum.errors import HilumError
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+STATUS: Final[Mapping[type[HilumError], HTTPStatus]] = {
+    # The bytes that were sent.
+    errors.UploadError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.EmptyUpload: HTTPStatus.BAD_REQUEST,
+    errors.IncompleteUpload: HTTPStatus.BAD_REQUEST,
+    errors.NotZip: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.BrokenZip: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.EncryptedZip: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NestedZip: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnsafePath: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NoDicom: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NoCtSeries: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.MixedStudies: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UploadTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.TooManyFiles: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.ZipBomb: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    # A series that cannot be one grid, all alike.
+    errors.SeriesError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    # What was asked for.
+    errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownPipeline: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownNetwork: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NetworkNotTrained: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnsafeCallback: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.UnknownJob: HTTPStatus.NOT_FOUND,
+    errors.UnknownStudy: HTTPStatus.NOT_FOUND,
+    errors.UnknownReport: HTTPStatus.NOT_FOUND,
+    errors.UnknownSlice: HTTPStatus.NOT_FOUND,
+    errors.ReportNotReady: HTTPStatus.CONFLICT,
+    errors.NotCancellable: HTTPStatus.CONFLICT,
+    errors.RequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    # Who asked.
+    errors.AccessError: HTTPStatus.UNAUTHORIZED,
+    # The world.
+    errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    # A running server whose installation changed under it.
+    errors.ConfigurationError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+"""The status of an error, or of the nearest family above it."""
+
+RETRY_AFTER_S: Final[Mapping[type[HilumError], int]] = {
+    errors.ReportNotReady: 2,
+    errors.StorageFull: 60,
+    errors.TransientError: 10,
+}
+"""How long a client should wait, of the errors that pass."""
+
+HTTP_CODE: Final[Mapping[HTTPStatus, str]] = {
+    HTTPStatus.BAD_REQUEST: errors.InvalidRequest.code,
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.NOT_ACCEPTABLE: "not_acceptable",
+    HTTPStatus.REQUEST_TIMEOUT: "request_timeout",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.UploadTooLarge.code,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    HTTPStatus.UNPROCESSABLE_ENTITY: errors.InvalidRequest.code,
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal_error",
+}
+"""Codes of what goes wrong before Hilum's own code is reached."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+def status_of(error: type[HilumError]) -> HTTPStatus:
+    """Return the HTTP status of an error class."""
+    return _nearest(STATUS, error, HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _nearest(table: Mapping[type[HilumError], T], error: type[HilumError], default: T) -> T:
+    return next((table[family] for family in error.__mro__ if family in table), default)
+
+
+def problem(
+    status: HTTPStatus, *, code: str, title: str, detail: str, fields: Any = None
+) -> Response:
+    """Return a problem document.
+
+    Args:
+        status: of the response.
+        code: for programs, stable.
+        title: the same for every problem of this code.
+        detail: a sentence about this one.
+        fields: what was wrong with each field of the request, where that is known.
+    """
+    document = {
+        "type": f"/problems#{code}",
+        "title": title,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
+        "instance": request.path,
+        "request_id": get_contextvars().get("request_id", ""),
+    }
+    if fields:
+        document["errors"] = fields
+    return Response(json.dumps(document), status, mimetype=PROBLEM_JSON)
+
+
+def handle_errors(app: APIFlask) -> None:
+    """Make every error of an app a problem document."""
+    app.register_error_handler(HilumError, _hilum_error)
+    app.register_error_handler(HTTPError, _invalid)
+    app.register_error_handler(HTTPException, _http_error)
+    for unreachable in (OperationalError, InterfaceError, PoolTimeout):
+        app.register_error_handler(unreachable, _database_error)
+
+
+def _hilum_error(error: HilumError) -> Response:
+    status = status_of(type(error))
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request.refused", code=error.code, message=error.message)
+    response = problem(status, code=error.code, title=error.title, detail=error.message)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = _challenge(error)
+    if wait_s := _nearest(RETRY_AFTER_S, type(error), 0):
+        response.headers["Retry-After"] = str(wait_s)
+    return response
+
+
+def _challenge(error: HilumError) -> str:
+    invalid = ', error="invalid_token"' if isinstance(error, errors.WrongKey) else ""
+    return f'Bearer realm="hilum"{invalid}'
+
+
+def _invalid(error: HTTPError) -> Response:
+    # APIFlask raises this where marshmallow refuses; the detail is {place: {field: [sentences]}}.
+    status = HTTPStatus(error.status_code)
+    fields = {name: problems for place in error.detail.values() for name, problems in place.items()}
+    return problem(
+        status,
+        code=HTTP_CODE[status],
+        title=errors.InvalidRequest().title,
+        detail=explain(fields) or str(error.message),
+        fields=fields,
+    )
+
+
+def explain(fields: Mapping[str, Any]) -> str:
+    """Return one sentence for what is wrong with the fields of a request."""
+    return " ".join(f"{name}: {_flat(problems)}" for name, problems in fields.items())
+
+
+def _flat(problems: Any) -> str:
+    if isinstance(problems, Mapping):
+        return " ".join(_flat(part) for part in problems.values())
+    if isinstance(problems, list | tuple):
+        return " ".join(str(part) for part in problems)
+    return str(problems)
+
+
+def _http_error(error: HTTPException) -> Response:
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
+    response = problem(
+        status,
+        code=HTTP_CODE.get(status, f"http_{status.value}"),
+        title=status.phrase,
+        detail=_detail(status, error),
+    )
+    for name, value in error.get_headers():
+        if name in {"Allow", "Retry-After", "Accept"}:
+            response.headers[name] = value
+    return response
+
+
+def _detail(status: HTTPStatus, error: HTTPException) -> str:
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "Something went wrong here; the log has it under this request id."
+    return error.description or status.phrase
+
+
+def _database_error(error: Exception) -> Response:
+    # The driver's message names hosts and may quote values.
+    log.error("database.unavailable", error=type(error).__name__)
+    return _hilum_error(errors.DatabaseUnavailable())

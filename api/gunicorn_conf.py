@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gunicorn's settings; what the command line names goes before them."""
+
+from pathlib import Path
+from typing import Final
+
+worker_class: Final = "gthread"
+"""A slow upload holds a thread, not the whole process."""
+
+threads: Final = 16
+
+timeout: Final = 120
+"""Seconds without a heartbeat; the main thread beats while uploads run, so only a hang is killed."""
+
+graceful_timeout: Final = 30
+keepalive: Final = 15
+"""Seconds a connection is kept: clients poll every one or two."""
+
+limit_request_line: Final = 4094
+limit_request_fields: Final = 50
+limit_request_field_size: Final = 4094
+
+MEMORY: Final = Path("/dev/shm")  # noqa: S108 - Linux's folder in memory
+
+worker_tmp_dir: Final = str(MEMORY) if MEMORY.is_dir() else None
+"""Heartbeats in memory where there is such a folder: a busy disk must not look like a hang."""
+
+control_socket_disable: Final = True
+accesslog: Final = None
+"""The app logs requests itself, with ids and without queries."""

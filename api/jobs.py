@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs over HTTP: where they stand, what happened to them, stopping them, starting more."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from apiflask import APIBlueprint, fields
+from flask import Response, url_for
+
+from api import exports
+from api.auth import by_key, tenant_id
+from api.exports import csv_response
+from api.intake import ring, submit
+from api.lists import JobsQuery, Wanted
+from api.orders import Order, OrderJSON, UploadHeaders
+from api.parts import parts
+from api.schemas.fields import CSV
+from api.schemas.jobs import EventsJSON, JobJSON, JobsJSON
+from db.jobs import (
+    JobFilter,
+    cancel_job,
+    estimate_s,
+    iterate_jobs,
+    job_events,
+    job_for,
+    list_jobs,
+    queue_place,
+)
+from db.studies import study_for
+from db.tables import JobRow
+from hilum.jobs import Stage, State
+
+jobs = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
+
+POLL_S: Final[Mapping[State, int]] = {State.QUEUED: 2, State.RUNNING: 1}
+"""When a client should ask again; a final state is not asked for again."""
+
+
+class JobOrderJSON(OrderJSON):
+    """A run of a pipeline over a study that is kept already."""
+
+    study_id = fields.UUID(required=True)
+
+
+@jobs.get("")
+@jobs.auth_required(by_key)
+@jobs.input(JobsQuery, location="query", arg_name="query", unknown=None)
+@jobs.output(JobsJSON)
+@jobs.doc(responses=CSV)
+def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
+    """List jobs."""
+    wanted = Wanted.of(JobFilter, query)
+    if wanted.as_csv:
+        rows = iterate_jobs(parts().sessions, tenant_id(), wanted.chosen, wanted.page.sort)
+        return csv_response("jobs", exports.JOBS, rows)
+    with parts().sessions.begin() as session:
+        listing = list_jobs(session, tenant_id(), wanted.chosen, wanted.page)
+    return {
+        "items": [listed_job(job) for job in listing.rows],
+        "next_cursor": listing.next_cursor,
+    }
+
+
+@jobs.post("")
+@jobs.auth_required(by_key)
+@jobs.input(UploadHeaders(only=["idempotency_key"]), location="headers", arg_name="headers")
+@jobs.input(JobOrderJSON, location="json", arg_name="order")
+@jobs.output(JobJSON, status_code=202)
+@jobs.doc(
+    responses={
+        400: "The body is no JSON.",
+        404: "There is no such study.",
+        413: "The body is too large.",
+    }
+)
+def submit_again(headers: dict[str, Any], order: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
+    """Run a pipeline over a study that is kept already.
+
+    The answer is the job there is, where one of the same study, pipeline and network has not
+    failed.
+    """
+    study_id = order.pop("study_id")
+    wanted = Order.of(
+        tenant_id(),
+        order,
+        idempotency_key=headers.get("idempotency_key"),
+        settings=parts().settings,
+    )
+    with parts().sessions.begin() as session:
+        study = study_for(session, tenant_id(), study_id)
+        slices = max((series.instance_count for series in study.series), default=0)
+        job, is_new = submit(session, wanted, study_id, slices)
+    if is_new:
+        ring(job, parts())
+    return answer_job(job, 202)
+
+
+@jobs.get("/<uuid:job_id>")
+@jobs.auth_required(by_key)
+@jobs.output(JobJSON)
+def show(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
+    """Show where a job stands.
+
+    `Retry-After` says when to ask again; it is absent once the job has ended.
+    """
+    with parts().sessions.begin() as session:
+        job = job_for(session, tenant_id(), job_id)
+        place, eta_s = queue_place(session, job), estimate_s(session, job)
+    return _job(job, place, eta_s), 200, _poll_headers(job)
+
+
+@jobs.delete("/<uuid:job_id>")
+@jobs.auth_required(by_key)
+@jobs.output(JobJSON)
+@jobs.doc(responses={409: "The job has ended already."})
+def cancel(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
+    """Cancel a job.
+
+    One that waits ends at once; one that runs is asked to stop and ends within moments.
+    """
+    with parts().sessions.begin() as session:
+        cancel_job(session, tenant_id(), job_id)
+    with parts().sessions.begin() as session:
+        job = job_for(session, tenant_id(), job_id)
+    return answer_job(job, 200)
+
+
+@jobs.get("/<uuid:job_id>/events")
+@jobs.auth_required(by_key)
+@jobs.output(EventsJSON)
+def events(job_id: UUID) -> dict[str, Any]:
+    """List what happened to a job, oldest first."""
+    with parts().sessions.begin() as session:
+        job = job_for(session, tenant_id(), job_id)
+        return {"items": job_events(session, job.id)}
+
+
+def answer_job(job: JobRow, status: int) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Return a job with its place in the queue, and where to ask for it again."""
+    with parts().sessions.begin() as session:
+        place, eta_s = queue_place(session, job), estimate_s(session, job)
+    document = _job(job, place, eta_s)
+    return document, status, {"Location": document["links"]["self"], **_poll_headers(job)}
+
+
+def _poll_headers(job: JobRow) -> dict[str, str]:
+    return {"Retry-After": str(POLL_S[job.state])} if job.state in POLL_S else {}
+
+
+def _job(job: JobRow, place: int | None, eta_s: float | None) -> dict[str, Any]:
+    rounded = None if eta_s is None else round(eta_s, 1)
+    return listed_job(job) | {"queue_position": place, "eta_s": rounded}
+
+
+def listed_job(job: JobRow) -> dict[str, Any]:
+    """Return a job as it stands in a list."""
+    return {
+        "id": job.id,
+        "study_id": job.study_id,
+        "study_uid": job.study.study_uid,
+        "pipeline": job.pipeline,
+        "network": job.network,
+        "priority": job.priority,
+        "state": job.state,
+        "stage": job.stage,
+        "slices": _slices(job),
+        "fraction": job.fraction,
+        "attempts": job.attempts,
+        "cancel_requested": job.cancel_requested,
+        "error": job.error_code and {"code": job.error_code, "message": job.error_message},
+        "timings_s": job.timings_s,
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "links": _links(job),
+    }
+
+
+def _slices(job: JobRow) -> dict[str, int]:
+    if job.stage == Stage.SLICES and not job.is_final:
+        return {"done": job.stage_done, "total": job.stage_total}
+    return {"done": job.slice_count if _is_past_slices(job) else 0, "total": job.slice_count}
+
+
+def _is_past_slices(job: JobRow) -> bool:
+    stages = list(Stage)
+    past = stages[stages.index(Stage.SLICES) + 1 :]
+    return job.state is State.SUCCEEDED or job.stage in past
+
+
+def _links(job: JobRow) -> dict[str, str | None]:
+    self = url_for("jobs.show", job_id=job.id)
+    is_done = job.state is State.SUCCEEDED
+    return {
+        "self": self,
+        "study": url_for("studies.show", study_id=job.study_id),
+        "events": f"{self}/events",
+        "report": url_for("reports.show", job_id=job.id) if is_done else None,
+        "cancel": None if job.is_final else self,
+        "page": page_link(job),
+    }
+
+
+def page_link(job: JobRow) -> str:
+    """Return a link to the page of a job that a person can open."""
+    token = parts().links.token(job.tenant_id, job.id)
+    return url_for("pages.job", job_id=job.id, token=token)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client asks to be done with a study."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+from uuid import UUID
+
+from apiflask import Schema
+from apiflask.fields import String
+from apiflask.validators import Length, OneOf, Regexp
+from marshmallow import RAISE, ValidationError
+
+from api.callbacks import check_callback
+from api.errors import explain
+from db.tables import JobRow
+from hilum.catalogue import CT_LESIONS, network_name, pipeline_card
+from hilum.errors import IdempotencyConflict, InvalidRequest
+from hilum.jobs import Priority
+from hilum.settings import Settings
+
+PRINTABLE: Final = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
+
+
+class OrderJSON(Schema):
+    """How a study is to be analysed."""
+
+    class Meta:
+        """A misspelt field is refused, not passed over."""
+
+        unknown = RAISE
+
+    pipeline = String(
+        metadata={"description": f"Name of a pipeline; `{CT_LESIONS.name}` where absent."}
+    )
+    network = String(
+        metadata={"description": "Name of one of its networks; the installation's where absent."}
+    )
+    priority = String(
+        validate=OneOf([priority.value for priority in Priority]),
+        metadata={"description": f"`{Priority.ROUTINE}` where absent."},
+    )
+    callback_url = String(
+        metadata={"description": "Address that is sent the job once it has ended.", "format": "uri"}
+    )
+
+
+class UploadHeaders(Schema):
+    """Headers of an upload."""
+
+    idempotency_key = String(
+        data_key="Idempotency-Key",
+        validate=[Length(1, 255), PRINTABLE],
+        metadata={"description": "The same key is answered with the same job, however often sent."},
+    )
+    content_digest = String(
+        data_key="Content-Digest",
+        metadata={"description": "`sha-256=:<base64>:` of the body (RFC 9530); checked if sent."},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a tenant wants done.
+
+    Attributes:
+        tenant_id: who asks.
+        pipeline, network: what is to run.
+        priority: how urgent it is.
+        callback_url: whom to tell at the end.
+        idempotency_key: names this request among the tenant's.
+    """
+
+    tenant_id: UUID
+    pipeline: str
+    network: str
+    priority: Priority
+    callback_url: str | None
+    idempotency_key: str | None
+
+    @classmethod
+    def of(
+        cls,
+        tenant_id: UUID,
+        fields: Mapping[str, Any],
+        *,
+        idempotency_key: str | None,
+        settings: Settings,
+    ) -> Self:
+        """Return the order that these fields of a request make.
+
+        Raises:
+            InvalidRequest: a field is unknown or malformed.
+            UnknownPipeline, UnknownNetwork, UnsafeCallback: it has a wrong value.
+        """
+        asked = _load(fields)
+        card = pipeline_card(asked.get("pipeline", CT_LESIONS.name))
+        usual = settings.network if settings.network in card.networks else None
+        callback_url = asked.get("callback_url")
+        if callback_url is not None:
+            check_callback(callback_url, allow_private=settings.callback_private)
+        return cls(
+            tenant_id=tenant_id,
+            pipeline=card.name,
+            network=network_name(card, asked.get("network", usual)),
+            priority=Priority(asked.get("priority", Priority.ROUTINE)),
+            callback_url=callback_url,
+            idempotency_key=idempotency_key,
+        )
+
+    def check_same(self, job: JobRow) -> None:
+        """Make sure that a job seen under the same idempotency key is what is asked for now.
+
+        Raises:
+            IdempotencyConflict: it is another pipeline or network.
+        """
+        if (job.pipeline, job.network) != (self.pipeline, self.network):
+            raise IdempotencyConflict(
+                f"The idempotency key belongs to job {job.id} by {job.pipeline} with"
+                f" {job.network}, expected the same, found {self.pipeline} with {self.network}."
+            )
+
+
+def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = OrderJSON().load(dict(fields))
+    except ValidationError as error:
+        raise InvalidRequest(explain(dict(error.messages_dict))) from error
+    return loaded

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the views work with, made once a process from the settings."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from flask import current_app
+from sqlalchemy import Engine
+
+from api.keys import KnownKeys
+from api.links import Links
+from api.queue import Bell
+from api.spool import Spool
+from db.session import Sessions, make_engine, make_sessions
+from hilum.settings import Settings
+from hilum.storage import StudyStore
+
+EXTENSION: Final = "hilum"
+"""Where Flask keeps the parts of an app."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The collaborators of every view.
+
+    Attributes:
+        settings: of this installation.
+        engine, sessions: the database.
+        store: studies and results.
+        spool: where uploads lie while they are read.
+        bell: tells the workers.
+        keys: who called a moment ago.
+        links: signs and reads links for people.
+    """
+
+    settings: Settings
+    engine: Engine
+    sessions: Sessions
+    store: StudyStore
+    spool: Spool
+    bell: Bell
+    keys: KnownKeys
+    links: Links
+
+    @classmethod
+    def assemble(cls, settings: Settings) -> Self:
+        """Make every part; nothing is connected to yet."""
+        engine = make_engine(settings.database_url)
+        return cls(
+            settings=settings,
+            engine=engine,
+            sessions=make_sessions(engine),
+            store=StudyStore.open(settings.storage_url, min_free_mb=settings.min_free_mb),
+            spool=Spool.open(settings.spool_dir),
+            bell=Bell(settings.redis_url),
+            keys=KnownKeys(),
+            links=Links(settings.secret_key),
+        )
+
+    def close(self) -> None:
+        """Let go of connections and of the spool."""
+        self.spool.close()
+        self.bell.close()
+        self.engine.dispose()
+
+
+def parts() -> Parts:
+    """Return the parts of the app that serves this request."""
+    found: Parts = current_app.extensions[EXTENSION]
+    return found

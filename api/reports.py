@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports over HTTP: what was found, as JSON, as masks and as pictures."""
+
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import Response, send_file, url_for
+
+from api import exports
+from api.auth import by_key, by_key_or_link, tenant_for, tenant_id
+from api.exports import csv_response
+from api.lists import ReportsQuery, Wanted
+from api.parts import parts
+from api.schemas.fields import CSV, file_responses
+from api.schemas.reports import ReportJSON, ReportsJSON
+from db.reports import ReportFilter, artifact_for, iterate_reports, list_reports, report_for
+from db.studies import instance_by_uid
+from db.tables import ArtifactRow, InstanceRow, ReportRow
+from hilum.dicom.read import read_slice
+from hilum.errors import UnknownSlice
+from hilum.masks import read_mask
+from hilum.render import overlay_png
+
+reports = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
+
+NIFTI: Final = "application/gzip"
+PNG: Final = "image/png"
+MASKS: Final = ("lesions", "lungs")
+
+NOT_READY: Final = "The job has not succeeded."
+
+
+@reports.get("")
+@reports.auth_required(by_key)
+@reports.input(ReportsQuery, location="query", arg_name="query", unknown=None)
+@reports.output(ReportsJSON)
+@reports.doc(responses=CSV)
+def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
+    """List reports."""
+    wanted = Wanted.of(ReportFilter, query)
+    if wanted.as_csv:
+        rows = iterate_reports(parts().sessions, tenant_id(), wanted.chosen, wanted.page.sort)
+        return csv_response("reports", exports.REPORTS, rows)
+    with parts().sessions.begin() as session:
+        listing = list_reports(session, tenant_id(), wanted.chosen, wanted.page)
+    return {"items": [_listed(row) for row in listing.rows], "next_cursor": listing.next_cursor}
+
+
+@reports.get("/<uuid:job_id>")
+@reports.auth_required(by_key_or_link)
+@reports.output(ReportJSON)
+@reports.doc(responses={409: NOT_READY})
+def show(job_id: UUID) -> dict[str, Any]:
+    """Show what a job found."""
+    with parts().sessions.begin() as session:
+        row = report_for(session, tenant_for(job_id), job_id)
+    return row.document | {
+        "job_id": row.job_id,
+        "study_id": row.study_id,
+        "created_at": row.created_at,
+        "links": _links(row),
+    }
+
+
+@reports.get("/<uuid:job_id>/masks/<any(lesions,lungs):kind>.nii.gz")
+@reports.auth_required(by_key_or_link)
+@reports.doc(responses=file_responses(NIFTI, NOT_READY))
+def mask(job_id: UUID, kind: str) -> Response:
+    """Download a mask as NIfTI: lesion classes, or the right (1) and left (2) lung."""
+    with parts().sessions.begin() as session:
+        artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
+    return _download(artifact, NIFTI, f"{job_id}-{kind}.nii.gz")
+
+
+@reports.get("/<uuid:job_id>/montage.png")
+@reports.auth_required(by_key_or_link)
+@reports.doc(responses=file_responses(PNG, NOT_READY))
+def montage(job_id: UUID) -> Response:
+    """Show slices of a study with their masks, side by side."""
+    with parts().sessions.begin() as session:
+        artifact = artifact_for(session, tenant_for(job_id), job_id, "montage")
+    return _download(artifact, PNG, None)
+
+
+@reports.get("/<uuid:job_id>/slices/<int:index>.png")
+@reports.auth_required(by_key_or_link)
+@reports.doc(responses=file_responses(PNG, NOT_READY))
+def overlay(job_id: UUID, index: int) -> Response:
+    """Show one slice with its masks; slices count from 0 along z."""
+    with parts().sessions.begin() as session:
+        row = report_for(session, tenant_for(job_id), job_id)
+        masks = artifact_for(session, row.tenant_id, job_id, "masks")
+        instance = instance_by_uid(session, row.study_id, _instance_uid(row, index))
+    if instance is None:
+        raise UnknownSlice(f"Slice {index} of job {job_id} is not among the files of its study.")
+    return Response(_paint(instance, masks, index), mimetype=PNG)
+
+
+def _instance_uid(row: ReportRow, index: int) -> str:
+    slices = row.document["slices"]
+    if index >= len(slices):
+        raise UnknownSlice(f"There is no slice {index}; there are 0 to {len(slices) - 1}.")
+    return str(slices[index]["instance_uid"])
+
+
+def _paint(instance: InstanceRow, masks: ArtifactRow, index: int) -> bytes:
+    with parts().store.open_file(masks.key) as stream:
+        lungs, lesions = read_mask(stream, index)
+    with parts().spool.folder() as scratch:
+        [path] = _local_files(instance, scratch)
+        voxels, _ = read_slice(path)
+    return overlay_png(voxels, lungs, lesions)
+
+
+def _local_files(instance: InstanceRow, scratch: Path) -> list[Path]:
+    return parts().store.local_files([instance.key], scratch)
+
+
+def _download(artifact: ArtifactRow, media_type: str, name: str | None) -> Response:
+    response = send_file(
+        parts().store.open_file(artifact.key),
+        mimetype=media_type,
+        as_attachment=name is not None,
+        download_name=name,
+        etag=artifact.sha256,
+    )
+    response.content_length = artifact.size_bytes
+    return response
+
+
+def _listed(row: ReportRow) -> dict[str, Any]:
+    return {
+        "job_id": row.job_id,
+        "study_id": row.study_id,
+        "study_uid": row.study.study_uid,
+        "study_date": row.study.study_date,
+        "pipeline": row.pipeline,
+        "pipeline_version": row.pipeline_version,
+        "network": row.network,
+        "verdict": row.verdict,
+        "grade": row.grade,
+        "review": row.review,
+        "lesion_share": row.lesion_share,
+        "lesion_ml": row.lesion_ml,
+        "lung_ml": row.lung_ml,
+        "seconds_per_slice": row.seconds_per_slice,
+        "thresholds": row.thresholds,
+        "created_at": row.created_at,
+        "links": _links(row),
+    }
+
+
+def _links(row: ReportRow) -> dict[str, str]:
+    report = url_for("reports.show", job_id=row.job_id)
+    return {
+        "self": report,
+        "job": url_for("jobs.show", job_id=row.job_id),
+        "study": url_for("studies.show", study_id=row.study_id),
+        "montage": f"{report}/montage.png",
+        "lesions": f"{report}/masks/lesions.nii.gz",
+        "lungs": f"{report}/masks/lungs.nii.gz",
+        "slices": f"{report}/slices/{{index}}.png",
+    }

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Around every request: an id, a line in the log, and headers that keep browsers careful."""
+
+import re
+import time
+from http import HTTPStatus
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from apiflask import APIFlask
+from flask import Response, g, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from api.errors import HTTP_CODE, problem
+from hilum.logs import describe_crash
+
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""An id a client may choose: it goes into logs and headers."""
+
+NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+OWN_PAGE: Final = f"{NOTHING}; style-src 'self'; img-src 'self'; form-action 'self'"
+POLICIES: Final = {
+    "pages": OWN_PAGE,
+    # Swagger UI sets styles of its own and carries its icons as data.
+    "docs": (
+        f"{NOTHING}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        " connect-src 'self'"
+    ),
+}
+"""Content-Security-Policy by blueprint; what is no page may load nothing."""
+
+KEPT: Final = frozenset({"static", "docs.asset"})
+"""Endpoints without patient data: browsers may keep what they send."""
+
+QUIET: Final = frozenset({"health.live", "health.ready", *KEPT})
+"""Endpoints that are asked too often for a line each."""
+
+log = structlog.get_logger(__name__)
+
+
+def follow_requests(app: APIFlask) -> None:
+    """Name, time, log and protect every request of an app."""
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.teardown_request(_forget)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _begin() -> None:
+    clear_contextvars()
+    asked = request.headers.get("X-Request-ID", "")
+    g.request_id = asked if REQUEST_ID.fullmatch(asked) else uuid4().hex
+    g.begun_at = time.perf_counter()
+    bind_contextvars(request_id=g.request_id)
+
+
+def _end(response: Response) -> Response:
+    response.headers["X-Request-ID"] = g.request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    # The address of a page opens it, so no other server may be told of it.
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Content-Security-Policy"] = POLICIES.get(request.blueprint or "", NOTHING)
+    if request.endpoint not in KEPT:
+        response.headers["Cache-Control"] = "no-store"
+    if request.endpoint not in QUIET:
+        _log(response)
+    return response
+
+
+def _log(response: Response) -> None:
+    # The path holds ids alone; the query may hold the token of a link and stays out.
+    log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        ms=round(1000 * (time.perf_counter() - g.begun_at), 1),
+    )
+
+
+def _forget(_error: BaseException | None) -> None:
+    clear_contextvars()
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("request.failed", **describe_crash(error))
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        code=HTTP_CODE[HTTPStatus.INTERNAL_SERVER_ERROR],
+        title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+        detail="Something went wrong here; the log has it under this request id.",
+    )

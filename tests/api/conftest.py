@@ -1,0 +1,106 @@
+"""The app on real PostgreSQL and Valkey, hospitals that call it, and jobs with real results."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from apiflask import APIFlask
+
+from api import create_app
+from api.parts import EXTENSION, Parts
+from db.claims import Artifact, claim_job, finish_job
+from db.session import Sessions
+from db.tables import TenantRow
+from db.tenants import add_tenant, new_key
+from hilum.findings import Report, SliceBurden
+from hilum.masks import pack_masks
+from hilum.nifti import write_nifti
+from hilum.phantom import Phantom
+from hilum.render import overlay_png
+from hilum.settings import Settings
+from hilum.storage import StudyStore
+from tests.api.caller import Caller
+from tests.db.factories import make_report
+from tests.phantoms import chest, zip_chest
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[APIFlask]:
+    app = create_app(settings)
+    yield app
+    app.extensions[EXTENSION].close()
+
+
+@pytest.fixture
+def parts(app: APIFlask) -> Parts:
+    found: Parts = app.extensions[EXTENSION]
+    return found
+
+
+@pytest.fixture
+def key(sessions: Sessions, tenant: TenantRow) -> str:
+    with sessions.begin() as session:
+        return new_key(session, tenant.name, "scanner")
+
+
+@pytest.fixture
+def caller(app: APIFlask, key: str) -> Caller:
+    """The hospital `tenant`."""
+    return Caller(app.test_client(), key)
+
+
+@pytest.fixture
+def stranger(app: APIFlask, sessions: Sessions) -> Caller:
+    """Another hospital."""
+    with sessions.begin() as session:
+        other = add_tenant(session, "elsewhere")
+        return Caller(app.test_client(), new_key(session, other.name, "scanner"))
+
+
+@pytest.fixture
+def anyone(app: APIFlask) -> Caller:
+    """Somebody without a key."""
+    return Caller(app.test_client(), None)
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A chest CT as a zip."""
+    return zip_chest(tmp_path_factory.mktemp("archive") / "chest.zip").read_bytes()
+
+
+@pytest.fixture
+def finished(caller: Caller, archive: bytes, sessions: Sessions, store: StudyStore) -> str:
+    """The id of a job that succeeded, with masks that are the phantom's own."""
+    job_id: str = caller.send(archive).json["id"]
+    phantom = chest()
+    with sessions.begin() as session:
+        claim = claim_job(session, UUID(job_id), worker="gpu", lease_s=60, max_attempts=3)
+        assert claim is not None
+        artifacts = [
+            Artifact(kind, media_type, store.put(io.BytesIO(data), f"{job_id}/{kind}"))
+            for kind, media_type, data in _files(phantom)
+        ]
+        finish_job(session, claim, _report(phantom), artifacts)
+    return job_id
+
+
+def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes]]:
+    middle = len(phantom.voxels) // 2
+    picture = overlay_png(phantom.voxels[middle], phantom.lungs[middle], phantom.lesions[middle])
+    yield "masks", "application/zip", pack_masks(phantom.lungs, phantom.lesions)
+    yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine)
+    yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine)
+    yield "montage", "image/png", picture
+
+
+def _report(phantom: Phantom) -> Report:
+    slices = tuple(
+        SliceBurden(index, uid, float((lungs > 0).sum()), float((lesions > 0).sum()))
+        for index, (uid, lungs, lesions) in enumerate(
+            zip(phantom.volume.instance_uids, phantom.lungs, phantom.lesions, strict=True)
+        )
+    )
+    return replace(make_report(0.1), slices=slices)

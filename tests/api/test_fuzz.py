@@ -1,0 +1,76 @@
+"""Whatever is sent, the API answers as its document says, and never with a 500."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import schemathesis
+from apiflask import APIFlask
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from tests.api.caller import Caller
+
+EXAMPLES = 20
+"""A call and mode: the document is small, and the suite must stay fast."""
+
+Operation = APIOperation[Any, Any, Any, Any]
+
+bounded = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+def operations(app: APIFlask) -> list[Operation]:
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    return [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+
+
+def takes_something(operation: Operation) -> bool:
+    return bool([*operation.iter_parameters()] or operation.body)
+
+
+def fuzz(
+    operation: Operation, mode: GenerationMode, caller: Caller, ids: Mapping[str, str]
+) -> None:
+    @bounded
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers_as_documented(case: Case[Any]) -> None:
+        known = {name: ids[name] for name in ids if name in case.path_parameters}
+        case.path_parameters.update(known)
+        case.call_and_validate(
+            headers=caller.headers(),
+            # A cursor, a study's id or a study itself cannot be made up from its description.
+            excluded_checks=[positive_data_acceptance],
+        )
+
+    answers_as_documented()
+
+
+@pytest.mark.parametrize("mode", [*GenerationMode])
+def test_answers_are_as_the_document_says(
+    app: APIFlask, caller: Caller, mode: GenerationMode
+) -> None:
+    for operation in operations(app):
+        if mode is GenerationMode.POSITIVE or takes_something(operation):
+            fuzz(operation, mode, caller, {})
+
+
+def test_answers_about_a_finished_job_are_as_the_document_says(
+    app: APIFlask, caller: Caller, finished: str
+) -> None:
+    study_id = caller.get(f"/v1/jobs/{finished}").json["study_id"]
+    about_one = [operation for operation in operations(app) if operation.path_parameters]
+
+    for operation in about_one:
+        ids = {"job_id": finished, "study_id": study_id}
+        fuzz(operation, GenerationMode.POSITIVE, caller, ids)
+
+    assert len(about_one) == 8

@@ -1,0 +1,62 @@
+import pytest
+from sqlalchemy import text
+
+from api import create_app
+from api.parts import EXTENSION
+from db.session import Sessions
+from hilum.settings import Settings
+from tests.api.caller import Caller
+
+
+def test_live_process_says_so_without_asking_anybody(settings: Settings) -> None:
+    lost = settings.model_copy(
+        update={"database_url": "postgresql://127.0.0.1:1/x", "redis_url": "redis://127.0.0.1:1"}
+    )
+    app = create_app(lost)
+
+    answer = Caller(app.test_client(), None).get("/health/live")
+
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    app.extensions[EXTENSION].close()
+
+
+def test_ready_server_says_so(anyone: Caller) -> None:
+    answer = anyone.get("/health/ready")
+
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"database_url": "postgresql://127.0.0.1:1/x"}, "database"),
+        ({"redis_url": "redis://127.0.0.1:1/0"}, "queue"),
+        ({"min_free_mb": 10**9}, "disk"),
+    ],
+)
+def test_server_without_one_of_its_parts_is_not_ready_and_names_it(
+    settings: Settings, change: dict[str, object], part: str
+) -> None:
+    app = create_app(settings.model_copy(update=change))
+
+    answer = Caller(app.test_client(), None).get("/health/ready")
+
+    assert answer.refusal == (503, "not_ready")
+    assert list(answer.json["errors"]) == [part]
+    assert part in answer.json["detail"]
+    app.extensions[EXTENSION].close()
+
+
+def test_server_on_an_old_schema_is_not_ready(anyone: Caller, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        [revision] = session.execute(text("SELECT version_num FROM alembic_version")).one()
+        session.execute(text("UPDATE alembic_version SET version_num = 'old'"))
+
+    try:
+        answer = anyone.get("/health/ready")
+    finally:
+        with sessions.begin() as session:
+            session.execute(text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+
+    assert answer.refusal == (503, "not_ready")
+    assert "hilum migrate" in answer.json["detail"]
