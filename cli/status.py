@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hilum status`: where jobs stand."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from rich.table import Table
+
+from cli.client import Client
+from cli.connection import with_client
+from cli.follow import follow
+from cli.progress import Board
+from cli.terminal import out
+from hilum.jobs import Stage, State
+
+
+@click.command(short_help="Show where jobs stand.")
+@click.argument("job_id", required=False)
+@click.option("--watch", is_flag=True, help="Follow the job to its end.")
+@click.option(
+    "--state",
+    type=click.Choice([each.value for each in State]),
+    help="Of a list: only jobs in this state.",
+)
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200))
+@click.option("--json", "as_json", is_flag=True, help="Print the server's answer.")
+@with_client
+def status(
+    client: Client,
+    /,
+    job_id: str | None,
+    state: str | None,
+    limit: int,
+    *,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """Show one job, or the newest jobs."""
+    if job_id is None:
+        chosen = {"state": state} if state else {}
+        answer = client.get("/v1/jobs", limit=str(limit), sort="-created_at", **chosen)
+    elif watch:
+        with Board() as board:
+            answer = follow(client, job_id, board)
+    else:
+        answer = client.get(f"/v1/jobs/{job_id}")
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    else:
+        out.print(_table([answer] if job_id else answer["items"]))
+
+
+def _table(jobs: list[Mapping[str, Any]]) -> Table:
+    table = Table("job", "state", "done", "priority", "network", "sent", "note", box=None)
+    for job in jobs:
+        table.add_row(
+            job["id"],
+            job["state"],
+            f"{job['fraction']:.0%}",
+            job["priority"],
+            job["network"],
+            job["created_at"][:19].replace("T", " "),
+            _note(job),
+        )
+    # An id that is folded cannot be copied.
+    table.columns[0].no_wrap = True
+    return table
+
+
+def _note(job: Mapping[str, Any]) -> str:
+    if job["error"]:
+        return f"{job['error']['message']} [{job['error']['code']}]"
+    if job["state"] == State.RUNNING:
+        counted = job["stage"] == Stage.SLICES
+        count = f" {job['slices']['done']} of {job['slices']['total']}" if counted else ""
+        return f"{job['stage'] or ''}{count}"
+    place, eta_s = job.get("queue_position"), job.get("eta_s")
+    words = [] if place is None else ["next" if place == 0 else f"{place} ahead"]
+    return ", ".join(words if eta_s is None else [*words, f"about {eta_s:.0f} s"])

@@ -1,0 +1,180 @@
+"""The commands that talk to a server or to the database, as a person would type them."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import hilum
+from db.session import Sessions
+from db.tables import TenantRow
+from db.tenants import list_keys, tenant_of_key
+from hilum.settings import Settings
+from tests.cli.conftest import Server
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Run `hilum` with the settings of the test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("database_url", "redis_url", "storage_url", "secret_key", "spool_dir"):
+        monkeypatch.setenv(f"HILUM_{name.upper()}", str(getattr(settings, name)))
+    return lambda *arguments: CliRunner().invoke(hilum, [str(each) for each in arguments])
+
+
+@pytest.fixture
+def remote(command: Command, server: Server, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The same, with a server to talk to."""
+    monkeypatch.setenv("HILUM_API_URL", server.url)
+    monkeypatch.setenv("HILUM_API_KEY", server.key)
+    return command
+
+
+@pytest.mark.usefixtures("sessions")
+def test_a_hospital_is_added_and_listed(command: Command) -> None:
+    added = command("tenants", "add", "St Example")
+    listed = command("tenants", "list")
+
+    assert added.exit_code == 0, added.output
+    assert "St Example" in listed.stdout
+
+
+def test_a_taken_name_is_refused(command: Command, tenant: TenantRow) -> None:
+    result = command("tenants", "add", tenant.name)
+
+    assert result.exit_code == 1
+    assert f"There is a tenant '{tenant.name}' already" in result.stderr
+
+
+def test_a_new_key_is_all_that_standard_output_gets_and_it_works(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    result = command("keys", "new", tenant.name, "--label", "pacs")
+
+    with sessions.begin() as session:
+        found = tenant_of_key(session, result.stdout.strip())
+        assert found is not None
+        assert found.id == tenant.id
+
+
+def test_a_revoked_key_no_longer_works(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    key = command("keys", "new", tenant.name, "--label", "pacs").stdout.strip()
+
+    revoked = command("keys", "revoke", tenant.name, "--label", "pacs")
+    again = command("keys", "revoke", tenant.name, "--label", "pacs")
+
+    assert revoked.exit_code == 0
+    assert again.exit_code == 1
+    with sessions.begin() as session:
+        assert tenant_of_key(session, key) is None
+        assert [row.label for row in list_keys(session, tenant.name)] == ["pacs"]
+    assert "pacs" in command("keys", "list", tenant.name).stdout
+
+
+def test_a_study_is_sent_and_its_job_looked_up(remote: Command, small_study: Path) -> None:
+    sent = remote("send", small_study, "--no-wait", "--priority", "bulk")
+    job_id = sent.stdout.strip()
+
+    shown = remote("status", job_id)
+    listed = remote("status", "--json")
+
+    assert sent.exit_code == 0, sent.output
+    assert job_id in shown.stdout
+    assert "next" in shown.stdout
+    assert [job["id"] for job in json.loads(listed.stdout)["items"]] == [job_id]
+
+
+def test_a_report_that_is_not_ready_is_a_failure_with_a_code(
+    remote: Command, small_study: Path
+) -> None:
+    job_id = remote("send", small_study, "--no-wait").stdout.strip()
+
+    result = remote("report", job_id)
+
+    assert result.exit_code == 1
+    assert "[report_not_ready]" in result.stderr
+
+
+def test_without_a_key_the_commands_say_where_to_get_one(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HILUM_API_KEY", raising=False)
+
+    result = command("status")
+
+    assert result.exit_code == 2
+    assert "hilum keys new" in result.stderr
+
+
+def test_the_local_systems_key_is_not_told_to_another_server(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HILUM_API_KEY", raising=False)
+    (tmp_path / ".hilum").mkdir()
+    (tmp_path / ".hilum" / "key").write_text("hilum_local\n")
+    (tmp_path / ".hilum" / "url").write_text("http://127.0.0.1:8080\n")
+
+    result = command("status", "--url", "https://elsewhere.example")
+
+    assert result.exit_code == 2
+    assert "HILUM_API_KEY is not set" in result.stderr
+
+
+@pytest.mark.usefixtures("sessions")
+def test_regrading_an_empty_archive_changes_nothing(command: Command) -> None:
+    result = command("regrade", "--dry-run")
+
+    assert result.exit_code == 0, result.output
+    assert "0 reports would be graded" in result.stderr
+
+
+@pytest.mark.usefixtures("sessions")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{}", "look at: version"),
+        ("nonsense", "holds no thresholds"),
+    ],
+)
+def test_thresholds_of_a_file_must_be_complete(
+    command: Command, tmp_path: Path, text: str, sentence: str
+) -> None:
+    path = tmp_path / "thresholds.json"
+    path.write_text(text)
+
+    result = command("regrade", "--thresholds", path)
+
+    assert result.exit_code == 1
+    assert sentence in result.stderr
+
+
+def test_migrating_twice_does_no_harm(command: Command) -> None:
+    assert command("migrate").exit_code == 0
+    assert "revision" in command("migrate").stderr
+
+
+def test_the_description_of_the_api_is_printed(command: Command) -> None:
+    document = json.loads(command("openapi").stdout)
+
+    assert "/v1/studies" in document["paths"]
+
+
+def test_a_database_that_is_away_is_one_line_without_its_password(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HILUM_DATABASE_URL", "postgresql://hilum:geheim@127.0.0.1:9/hilum")
+
+    for arguments in (["tenants", "list"], ["migrate"]):
+        result = command(*arguments)
+
+        assert result.exit_code == 1
+        assert "[database_unavailable]" in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert "geheim" not in result.stderr

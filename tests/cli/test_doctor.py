@@ -1,0 +1,106 @@
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import Engine
+
+from cli import checks
+from cli.checks import Check, Health, check_database, check_queue, check_storage, check_timeouts
+from cli.main import hilum
+from hilum.settings import Settings
+
+
+def by_name(found: object) -> dict[str, Check]:
+    assert hasattr(found, "__iter__")
+    return {check.name: check for check in found}
+
+
+def changed(settings: Settings, **values: object) -> Settings:
+    return Settings(**{**settings.model_dump(), **values})
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_sound_installation_passes(settings: Settings) -> None:
+    found = [check for look in checks.INSTALLATION for check in look(settings)]
+
+    assert [check for check in found if check.health is Health.FAIL] == []
+    assert {check.name for check in found} == {
+        "database",
+        "migrations",
+        "queue",
+        "queue memory",
+        "broker_transport_options",
+        "result_backend_transport_options",
+        "visibility_timeout",
+        "storage",
+        "spool",
+    }
+
+
+def test_a_database_that_is_away_is_told_without_its_password(settings: Settings) -> None:
+    away = changed(settings, database_url="postgresql://hilum:geheim@127.0.0.1:9/hilum")
+
+    found = by_name(check_database(away))
+
+    assert found["database"].health is Health.FAIL
+    assert "geheim" not in found["database"].detail
+
+
+def test_an_empty_database_lacks_its_migrations(settings: Settings, engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("DROP DATABASE IF EXISTS doctor_empty")
+        connection.exec_driver_sql("CREATE DATABASE doctor_empty")
+    empty = settings.database_url.replace("/hilum?", "/doctor_empty?")
+
+    found = by_name(check_database(changed(settings, database_url=empty)))
+
+    assert found["database"].health is Health.OK
+    assert found["migrations"].health is Health.FAIL
+    assert "hilum migrate" in found["migrations"].detail
+
+
+def test_a_queue_that_is_away_is_told(settings: Settings) -> None:
+    found = by_name(check_queue(changed(settings, redis_url="redis://:geheim@127.0.0.1:9/0")))
+
+    assert found["queue"].health is Health.FAIL
+    assert "geheim" not in found["queue"].detail
+
+
+def test_a_visibility_timeout_shorter_than_a_job_fails(settings: Settings) -> None:
+    short = changed(settings, task_time_limit_s=3600, visibility_timeout_s=1800)
+
+    [check] = check_timeouts(short)
+
+    assert check.health is Health.FAIL
+    assert "1800" in check.detail
+
+
+def test_a_store_that_cannot_be_written_fails(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    found = by_name(check_storage(changed(settings, storage_url=f"file://{tmp_path}/file/store")))
+
+    assert found["storage"].health is Health.FAIL
+
+
+def test_a_look_at_the_store_leaves_nothing_behind(settings: Settings, tmp_path: Path) -> None:
+    list(check_storage(settings))
+
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_without_settings_the_machine_is_examined_and_the_status_is_2(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "SECRET_KEY"):
+        monkeypatch.delenv(f"HILUM_{name}", raising=False)
+
+    result = CliRunner().invoke(hilum, ["doctor", "--json"])
+
+    found = {row["name"]: row["health"] for row in json.loads(result.stdout)}
+    assert result.exit_code == 2
+    assert found["settings"] == "fail"
+    assert found["decoders"] == "ok"
+    assert found["weights resnet50"] == "ok"
