@@ -1,0 +1,73 @@
+# `make` alone lists what there is. Python 3.11 or newer is all it needs; PYTHON=python3.12 picks another.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.installed
+WITH_TRAIN := .venv/.with-train
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo serve test check format bench readme-picture train-deps lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements.lock locks/uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Hilum needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)." \
+	       "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
+	  echo "$(PYTHON) cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 2; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --require-hashes --requirement locks/uv.lock
+	$(BIN)/uv pip sync --require-hashes requirements.lock $(if $(wildcard $(WITH_TRAIN)),locks/train.lock)
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(READY) ## Make .venv with everything of requirements.lock
+
+demo: $(READY) ## Start the whole system and send a study: STUDY=folder-or-zip, else a phantom
+	@$(BIN)/hilum demo $(if $(STUDY),"$(STUDY)")
+
+serve: $(READY) ## Run the whole system on this machine until Ctrl-C
+	@$(BIN)/hilum serve
+
+test: $(READY) ## Run all tests, with branch coverage
+	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+check: $(READY) ## Lint, formatting, types, the import rule, spelling
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(READY) ## Put code into its one form
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+bench: $(READY) ## Measure speed and print it as JSON; BENCH_STUDY=folder-or-zip, else a phantom
+	@$(BIN)/python -m benchmarks
+
+readme-picture: $(READY) ## Draw the README's picture anew, from the phantom
+	@$(BIN)/hilum phantom build/phantom
+	@$(BIN)/hilum segment build/phantom --out build/picture
+	@mkdir -p docs/images && cp build/picture/card.png docs/images/report.png
+
+train-deps: $(READY) ## Add the chest-CT backbone that training starts from (235 MB)
+	$(BIN)/uv pip install --require-hashes --requirement locks/train.lock
+	@touch $(WITH_TRAIN)
+
+lock: $(READY) ## Bring every lock file up to date with pyproject.toml
+	$(COMPILE) --extra api --extra worker --extra s3 --extra local --group dev \
+	  --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra api --extra s3 --constraint requirements.lock \
+	  --output-file locks/api.lock pyproject.toml
+	$(COMPILE) --extra worker --extra s3 --constraint requirements.lock \
+	  --output-file locks/worker.lock pyproject.toml
+	$(COMPILE) --extra train --constraint requirements.lock \
+	  --output-file locks/train.lock pyproject.toml
+	echo uv | $(COMPILE) --no-annotate --constraint requirements.lock --output-file locks/uv.lock -
+
+clean: ## Remove .venv and caches; .hilum, where studies are, stays
+	rm -rf .venv build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
