@@ -60,7 +60,8 @@ def close_over_lesions(
                 # Nothing is filled outside a lung's convex hull, so its own box is enough.
                 lung = sides[z][place] == number
                 filled = _fill(lung, cage[place], depth_mm[place], pixel_mm)
-                closed[z][place][filled & free[place] & (closed[z][place] == 0)] = number
+                whole = ndimage.binary_fill_holes(lung | (filled & free[place]))
+                closed[z][place][whole & (closed[z][place] == 0)] = number
     return closed
 
 
