@@ -55,8 +55,9 @@ MIDDLE = 0.12
 PLAUSIBLE_ML = (300.0, 5000.0)
 """Volume of one adult lung on a chest CT; outside it a person should look."""
 
-PLAUSIBLE_RATIO = 0.4
-"""The smaller lung over the larger one; below it a person should look."""
+PLAUSIBLE_RATIO = 0.6
+"""The smaller lung over the larger one; most adults have 0.8 or more, and a lobe without air, which
+a threshold drops, takes a third."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hilum.findings import LEFT_LUNG, RIGHT_LUNG
-from hilum.phantom import Phantom
+from hilum.phantom import Phantom, make_phantom
 from hilum.pipelines.lungs import find_lungs
 from hilum.volume import Volume
 from tests.analyses import volume_of
@@ -66,6 +66,22 @@ def test_a_lung_that_is_missing_is_doubted_by_name() -> None:
 
     assert any("left lung measures" in doubt for doubt in doubts)
     assert any("smaller lung" in doubt for doubt in doubts)
+
+
+def test_a_lobe_without_air_is_doubted() -> None:
+    phantom = make_phantom(slices=24, size_px=192, lesions=(), consolidated_lobe=True)
+
+    doubts = find_lungs(volume_of(phantom)).doubts
+
+    assert any("smaller lung" in doubt for doubt in doubts)
+
+
+def test_gas_in_the_bowel_is_no_lung() -> None:
+    phantom = make_phantom(slices=24, size_px=192, lesions=(), bowel_gas=True)
+
+    found = find_lungs(volume_of(phantom)).mask
+
+    assert dice(found > 0, phantom.lungs > 0) > 0.95
 
 
 def test_air_alone_is_no_lung() -> None:
