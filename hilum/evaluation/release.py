@@ -33,7 +33,8 @@ LICENCES = ("non-commercial use", "CC BY 4.0 / 3.0", "MIT")
 """The terms of each of `SOURCES`."""
 
 LIMITS = (
-    "The operating point was chosen on the slices of the figures; dice_cross_fitted was not.",
+    "Operating point and the rule choosing it were settled on the slices of the figures.",
+    "dice_cross_fitted is free of the choice of operating point, not of that of its rule.",
     "The labelled set has no patient ids: only visible neighbours were kept on one side.",
     "Tumours, oedema, fibrosis and other pneumonias were not shown and may be taken for lesions.",
     "Learnt from 8-bit pictures of varied windows; brightness and width were varied further.",
