@@ -48,10 +48,10 @@ def montage_png(analysis: Analysis, *, columns: int = 4, rows: int = 3) -> bytes
     """Return slices from base to apex with their masks, cropped to the lungs, under a headline."""
     report = analysis.report
     tiles = [_tile(analysis, index) for index in _spread(analysis, columns * rows)]
-    head = 3 * TEXT_PX
+    head = 4 * TEXT_PX
     canvas = Image.new("RGB", (columns * TILE_PX, head + rows * TILE_PX), BACKGROUND)
     _write(canvas, (12, 8), headline(report), TEXT_PX + 4, FOREGROUND)
-    _legend(canvas, (12, 8 + int(1.6 * TEXT_PX)))
+    _legend(canvas, (12, 8 + 2 * TEXT_PX))
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         canvas.paste(tile, (column * TILE_PX, head + row * TILE_PX))
