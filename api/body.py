@@ -69,9 +69,10 @@ class Body:
         """
         try:
             data = self._stream.read(size)
-        except TimeoutError as error:
-            raise RequestTimeout(f"The client sent nothing for {STALL_S:.0f} s.") from error
         except ClientDisconnected as error:
+            # Werkzeug says so of every trouble on the wire.
+            if isinstance(error.__context__, TimeoutError):
+                raise RequestTimeout(f"The client sent nothing for {STALL_S:.0f} s.") from error
             raise self._incomplete() from error
         self._account(data)
         return data

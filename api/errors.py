@@ -160,16 +160,8 @@ def _invalid(error: HTTPError) -> Response:
 
 
 def explain(fields: Mapping[str, Any]) -> str:
-    """Return one sentence for what is wrong with the fields of a request."""
-    return " ".join(f"{name}: {_flat(problems)}" for name, problems in fields.items())
-
-
-def _flat(problems: Any) -> str:
-    if isinstance(problems, Mapping):
-        return " ".join(_flat(part) for part in problems.values())
-    if isinstance(problems, list | tuple):
-        return " ".join(str(part) for part in problems)
-    return str(problems)
+    """Return what is wrong with the fields of a request: marshmallow has a list for each."""
+    return " ".join(f"{name}: {' '.join(problems)}" for name, problems in fields.items())
 
 
 def _http_error(error: HTTPException) -> Response:
@@ -178,7 +170,7 @@ def _http_error(error: HTTPException) -> Response:
         status,
         code=HTTP_CODE.get(status, f"http_{status.value}"),
         title=status.phrase,
-        detail=_detail(status, error),
+        detail=_webargs_detail(error) or error.description or status.phrase,
     )
     for name, value in error.get_headers():
         if name in {"Allow", "Retry-After", "Accept"}:
@@ -186,10 +178,10 @@ def _http_error(error: HTTPException) -> Response:
     return response
 
 
-def _detail(status: HTTPStatus, error: HTTPException) -> str:
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "Something went wrong here; the log has it under this request id."
-    return error.description or status.phrase
+def _webargs_detail(error: HTTPException) -> str:
+    # Where a body is no JSON, webargs hangs what it has to say on a plain 400.
+    messages: Mapping[str, list[str]] = getattr(error, "data", {}).get("messages", {})
+    return " ".join(problem for problems in messages.values() for problem in problems)
 
 
 def _database_error(error: Exception) -> Response:

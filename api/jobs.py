@@ -16,7 +16,7 @@ from api.lists import JobsQuery, Wanted
 from api.orders import Order, OrderJSON, UploadHeaders
 from api.parts import parts
 from api.schemas.fields import CSV
-from api.schemas.jobs import EventsJSON, JobJSON, JobsJSON
+from api.schemas.jobs import EventsJSON, JobHeaders, JobJSON, JobsJSON, PollHeaders
 from db.jobs import (
     JobFilter,
     cancel_job,
@@ -66,7 +66,7 @@ def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
 @jobs.auth_required(by_key)
 @jobs.input(UploadHeaders(only=["idempotency_key"]), location="headers", arg_name="headers")
 @jobs.input(JobOrderJSON, location="json", arg_name="order")
-@jobs.output(JobJSON, status_code=202)
+@jobs.output(JobJSON, status_code=202, headers=JobHeaders)
 @jobs.doc(
     responses={
         400: "The body is no JSON.",
@@ -98,7 +98,7 @@ def submit_again(headers: dict[str, Any], order: dict[str, Any]) -> tuple[Any, i
 
 @jobs.get("/<uuid:job_id>")
 @jobs.auth_required(by_key)
-@jobs.output(JobJSON)
+@jobs.output(JobJSON, headers=PollHeaders)
 def show(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
     """Show where a job stands.
 
@@ -112,7 +112,7 @@ def show(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
 
 @jobs.delete("/<uuid:job_id>")
 @jobs.auth_required(by_key)
-@jobs.output(JobJSON)
+@jobs.output(JobJSON, headers=JobHeaders)
 @jobs.doc(responses={409: "The job has ended already."})
 def cancel(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
     """Cancel a job.

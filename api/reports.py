@@ -29,7 +29,7 @@ NIFTI: Final = "application/gzip"
 PNG: Final = "image/png"
 MASKS: Final = ("lesions", "lungs")
 
-NOT_READY: Final = "The job has not succeeded."
+NOT_READY: Final = "The job has not ended; ask for it first."
 
 
 @reports.get("")

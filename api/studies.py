@@ -17,7 +17,7 @@ from api.lists import StudiesQuery, Wanted
 from api.orders import Order, OrderJSON, UploadHeaders
 from api.parts import parts
 from api.schemas.fields import BINARY, CSV
-from api.schemas.jobs import JobJSON
+from api.schemas.jobs import JobHeaders, JobJSON
 from api.schemas.studies import StudiesJSON, StudyJSON
 from api.uploads import check_media_type, read_past, receive
 from db.jobs import find_job_by_idempotency_key
@@ -58,7 +58,7 @@ UPLOAD_BODY: Final = {
 @studies.auth_required(by_key)
 @studies.input(OrderJSON, location="query", arg_name="query", unknown=RAISE)
 @studies.input(UploadHeaders, location="headers", arg_name="headers")
-@studies.output(JobJSON, status_code=202)
+@studies.output(JobJSON, status_code=202, headers=JobHeaders)
 @studies.doc(
     extensions={"requestBody": UPLOAD_BODY},
     responses={

@@ -34,16 +34,19 @@ def demo(study: Path | None, network: str | None, home: Path, host: str, port: i
     Without STUDY a synthetic chest is made and sent. On a terminal the system keeps running until
     Ctrl-C; elsewhere the command ends.
     """
-    place = Home.open(home)
+    place, done = Home.open(home), False
     with ended_by_signals(), running_system(place, host=host, port=port, say=narrate) as system:
         narrate(f"Hilum serves at {system.url}")
         planted = None
         if study is None:
             study, planted = _make_study(place)
         _send(system, study, network, planted)
+        done = True
         if sys.stdin.isatty() and sys.stdout.isatty():
             narrate("Ctrl-C stops everything.")
             system.family.watch_for_ever()
+    if not done:
+        raise click.Abort
 
 
 def _make_study(home: Home) -> tuple[Path, Phantom]:

@@ -15,7 +15,7 @@ from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate
 from db.session import Sessions
 from db.steps import record
 from db.tables import ArtifactRow, FindingRow, JobRow, ReportRow, StudyRow
-from hilum.errors import ReportNotReady
+from hilum.errors import ReportNotReady, UnknownReport
 from hilum.findings import Report
 from hilum.grading import THRESHOLDS, Assessment, Grade, Thresholds, Verdict, assess
 
@@ -122,7 +122,8 @@ def report_for(session: Session, tenant_id: UUID, job_id: UUID) -> ReportRow:
 
     Raises:
         UnknownJob: there is no such job, or it is another tenant's.
-        ReportNotReady: the job has not succeeded.
+        ReportNotReady: the job has not ended.
+        UnknownReport: the job has ended without one.
     """
     row = session.scalar(_of(tenant_id).where(ReportRow.job_id == job_id))
     if row is None:
@@ -135,7 +136,8 @@ def artifact_for(session: Session, tenant_id: UUID, job_id: UUID, kind: str) -> 
 
     Raises:
         UnknownJob: there is no such job, or it is another tenant's.
-        ReportNotReady: the job has not written it.
+        ReportNotReady: the job has not ended.
+        UnknownReport: the job has ended without it.
     """
     job = job_for(session, tenant_id, job_id)
     of_job = select(ArtifactRow).where(ArtifactRow.job_id == job.id, ArtifactRow.kind == kind)
@@ -145,7 +147,9 @@ def artifact_for(session: Session, tenant_id: UUID, job_id: UUID, kind: str) -> 
     return row
 
 
-def _not_ready(job: JobRow) -> ReportNotReady:
+def _not_ready(job: JobRow) -> ReportNotReady | UnknownReport:
+    if job.is_final:
+        return UnknownReport(f"Job {job.id} ended as {job.state} and left no such result.")
     return ReportNotReady(f"Job {job.id} is {job.state}, a report comes once it has succeeded.")
 
 

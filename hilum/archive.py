@@ -7,6 +7,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -238,14 +239,14 @@ def _unpack_all(
 def _unpack_one(opened: ZipFile, entry: ZipInfo, path: Path, budget: int) -> int:
     """Write one entry; returns its bytes, counted and not believed."""
     written = 0
-    with path.open("xb") as target:
+    with _telling_a_full_disk(), path.open("xb") as target:
         for chunk in _chunks(opened, entry):
             if written == 0:
                 _check_not_nested(chunk)
             written += len(chunk)
             if written > budget:
                 raise ZipBomb("The zip archive unpacks to more bytes than its directory says.")
-            _write(target, chunk)
+            target.write(chunk)
     return written
 
 
@@ -267,9 +268,11 @@ def _check_not_nested(start: bytes) -> None:
         raise NestedZip("A file of the zip archive is an archive itself, expected DICOM files.")
 
 
-def _write(target: BinaryIO, chunk: bytes) -> None:
+@contextmanager
+def _telling_a_full_disk() -> Iterator[None]:
+    # Around the file's closing too: the last bytes may not reach the disk before it.
     try:
-        target.write(chunk)
+        yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise StorageFull("The disk ran full while the archive was unpacked.") from error

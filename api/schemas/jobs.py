@@ -75,6 +75,21 @@ class JobJSON(ListedJobJSON):
     )
 
 
+class PollHeaders(Schema):
+    """When to ask for a job again."""
+
+    retry_after = count(
+        "Seconds until it is worth asking again; absent once the job has ended.",
+        data_key="Retry-After",
+    )
+
+
+class JobHeaders(PollHeaders):
+    """Where to ask for a job, and when."""
+
+    location = text("Where the job is.", data_key="Location", required=True)
+
+
 class EventJSON(Schema):
     """One thing that happened to a job."""
 

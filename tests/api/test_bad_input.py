@@ -296,6 +296,14 @@ def test_bad_json_is_refused(caller: Caller, body: bytes) -> None:
     assert response.get_json()["code"] == "invalid_request"
 
 
+def test_body_that_is_no_json_is_told_so(caller: Caller) -> None:
+    response = caller.client.post(
+        "/v1/jobs", data=b"{", content_type="application/json", headers=caller.headers()
+    )
+
+    assert response.get_json()["detail"] == "Invalid JSON body."
+
+
 def test_json_of_a_megabyte_is_refused(caller: Caller) -> None:
     answer = caller.post_json("/v1/jobs", {"study_id": "x" * MIB})
 

@@ -46,6 +46,17 @@ def test_report_of_a_waiting_job_is_not_ready(caller: Caller, archive: bytes) ->
 
 
 @pytest.mark.parametrize("what", ["", "/masks/lungs.nii.gz", "/montage.png", "/slices/0.png"])
+def test_report_of_a_cancelled_job_will_not_come(caller: Caller, archive: bytes, what: str) -> None:
+    job_id = caller.send(archive).json["id"]
+    caller.delete(f"/v1/jobs/{job_id}")
+
+    answer = caller.get(f"/v1/reports/{job_id}{what}")
+
+    assert answer.refusal == (404, "unknown_report")
+    assert "Retry-After" not in answer.headers
+
+
+@pytest.mark.parametrize("what", ["", "/masks/lungs.nii.gz", "/montage.png", "/slices/0.png"])
 def test_report_of_an_unknown_job_is_not_found(caller: Caller, what: str) -> None:
     assert caller.get(f"/v1/reports/{uuid4()}{what}").refusal == (404, "unknown_job")
 

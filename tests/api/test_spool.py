@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from api import spool as spool_module
 from api.spool import HOME_PREFIX, Spool, SpoolFile, spooled
 from hilum.errors import StorageFull
 
 LEAVE_BEHIND = """
 import os, sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from api.spool import Spool
-spool = Spool.open(Path(sys.argv[1]))
+# The module alone: the package around it takes seconds to import.
+spec = spec_from_file_location("spool", sys.argv[3])
+sys.modules["spool"] = module = module_from_spec(spec)
+spec.loader.exec_module(module)
+spool = module.Spool.open(Path(sys.argv[1]))
 with spool.folder() as folder:
     (folder / "half.dcm").write_bytes(b"half")
     print(spool.home, flush=True)
@@ -46,7 +51,7 @@ def test_spool_is_for_its_owner_alone(tmp_path: Path) -> None:
 
 def test_what_a_dead_process_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
     dead = subprocess.run(
-        [sys.executable, "-c", LEAVE_BEHIND, tmp_path, "die"],
+        [sys.executable, "-c", LEAVE_BEHIND, tmp_path, "die", spool_module.__file__],
         capture_output=True,
         text=True,
         check=False,
@@ -65,7 +70,7 @@ def test_what_a_dead_process_left_is_removed_at_the_next_start(tmp_path: Path) -
 
 def test_what_a_live_process_holds_is_left_alone(tmp_path: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", LEAVE_BEHIND, tmp_path, "live"],
+        [sys.executable, "-c", LEAVE_BEHIND, tmp_path, "live", spool_module.__file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

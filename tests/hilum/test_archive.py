@@ -7,7 +7,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import pytest
 
-from hilum.archive import Limits, unpack
+from hilum.archive import Limits, _telling_a_full_disk, unpack
 from hilum.errors import (
     BrokenZip,
     EmptyUpload,
@@ -262,6 +262,37 @@ def test_zip64_archive_is_read(tmp_path: Path) -> None:
         entry.write(SLICE)
 
     assert unpack(archive, tmp_path / "out", LIMITS)[0].read_bytes() == SLICE
+
+
+def test_archive_with_a_zip64_directory_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    archive = make_zip(tmp_path / "a.zip", {"a.dcm": SLICE, "b.dcm": b"other"})
+
+    paths = unpack(archive, tmp_path / "out", LIMITS)
+
+    assert b"PK\x06\x06" in archive.read_bytes()
+    assert [path.read_bytes() for path in paths] == [SLICE, b"other"]
+
+
+def test_huge_zip64_directory_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    archive = make_zip(tmp_path / "a.zip", {"a.dcm": SLICE, "b.dcm": SLICE})
+
+    def claim_a_terabyte(content: bytearray) -> None:
+        struct.pack_into("<Q", content, content.find(b"PK\x06\x06") + 40, 2**40)
+
+    with pytest.raises(TooManyFiles, match="takes 1099511627776 bytes"):
+        unpack(patched(archive, claim_a_terabyte), tmp_path / "out", LIMITS)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_disk_that_runs_full_while_writing_is_told() -> None:
+    with pytest.raises(StorageFull), _telling_a_full_disk(), Path("/dev/full").open("wb") as full:
+        full.write(b"x")
 
 
 def test_full_disk_is_told_before_anything_is_written(tmp_path: Path) -> None:
