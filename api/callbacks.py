@@ -5,11 +5,11 @@ The worker looks again at the address it connects to, for a name may point elsew
 is so that a client hears of a mistake at once.
 """
 
-import ipaddress
 import socket
 from typing import Final
 from urllib.parse import urlsplit
 
+from hilum.addresses import is_public
 from hilum.errors import UnsafeCallback
 
 SCHEMES: Final = frozenset({"http", "https"})
@@ -27,7 +27,7 @@ def check_callback(url: str, *, allow_private: bool) -> None:
     if allow_private:
         return
     for address in _addresses(host, port):
-        if not address.is_global or address.is_multicast:
+        if not is_public(address):
             raise UnsafeCallback(
                 f"callback_url leads to {address}, expected a public address."
                 " HILUM_CALLBACK_PRIVATE=true allows private ones."
@@ -55,17 +55,10 @@ def _parse(url: str) -> tuple[str, int]:
     return host, port
 
 
-def _addresses(host: str, port: int) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+def _addresses(host: str, port: int) -> list[str]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         # A name service may be slow or away for a moment; the worker asks it again.
         return []
-    return [_plain(str(entry[4][0])) for entry in found]
-
-
-def _plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    address = ipaddress.ip_address(text.split("%", maxsplit=1)[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    return [str(entry[4][0]) for entry in found]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast the API answers, and how much memory a large upload costs; prints JSON.
 
 python -m benchmarks.api [--upload-mib 1024] [--seconds 5]

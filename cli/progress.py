@@ -76,6 +76,9 @@ class Board:
 
     def finish(self) -> None:
         """Show every step as done."""
+        # A study that was sent before went through its steps unseen, long ago.
+        if self.step not in {"", UPLOAD}:
+            self._catch_up(len(STEPS))
         for step in STEPS:
             if step in self._tasks:
                 self._complete(step)
@@ -92,13 +95,23 @@ class Board:
 
     def _begin(self, step: str) -> None:
         place = STEPS.index(step)
+        if self.step:
+            self._catch_up(place)
         for earlier in STEPS[:place]:
-            # Steps shorter than a look at the job are never seen under way.
             if earlier in self._tasks:
                 self._complete(earlier)
         if step not in self._tasks:
             self._tasks[step] = self._bars.add_task(step, total=None, note="")
         self.step = step
+
+    def _catch_up(self, place: int) -> None:
+        """Show the steps before a place that were shorter than a look at the job."""
+        for step in STEPS[STEPS.index(self.step) + 1 : place]:
+            if step not in self._tasks:
+                self._tasks[step] = self._bars.add_task(step, total=None, note="")
+                self._totals[step] = 1
+                if not err.is_terminal:
+                    self._say(step, 0, 0, "")
 
     def _complete(self, step: str) -> None:
         total = self._totals[step]

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Telling a client's own server that a job has ended, and being led nowhere else by it."""
 
-import ipaddress
 import json
 import socket
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,7 @@ import structlog
 
 from db.session import Sessions
 from db.tables import JobRow
+from hilum.addresses import is_public
 from hilum.errors import ServerUnreachable, UnsafeCallback
 from hilum.settings import Settings
 
@@ -114,16 +114,8 @@ def _public_address(host: str, port: int) -> str:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise httpcore.ConnectError(str(error)) from error
-    addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+    addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if not is_public(address):
             raise UnsafeCallback(f"The callback leads to {address}, expected a public address.")
     return addresses[0]
-
-
-def is_public(text: str) -> bool:
-    """Tell whether an address is one of the public internet."""
-    address = ipaddress.ip_address(text)
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.is_global and not address.is_multicast

@@ -17,10 +17,11 @@ def test_a_log_gets_each_step_once_and_the_quarters_of_a_long_one(
         board.finish()
 
     lines = [line.split() for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert [line[0] for line in lines] == ["upload", "queue", "reading", *["slices"] * 5]
+    steps = ["upload", "queue", "reading", "lungs", *["slices"] * 5, "measuring", "writing"]
+    assert [line[0] for line in lines] == steps
     assert lines[0][1:] == ["10.0", "of", "10.0", "MiB"]
     assert " ".join(lines[1][1:]) == "2 ahead, about 30 s to the report"
-    assert [line[1] for line in lines[3:]] == ["0", "15", "30", "45", "60"]
+    assert [line[1] for line in lines[4:9]] == ["0", "15", "30", "45", "60"]
 
 
 def test_steps_that_were_never_seen_under_way_do_not_trouble_the_board() -> None:
@@ -29,6 +30,16 @@ def test_steps_that_were_never_seen_under_way_do_not_trouble_the_board() -> None
         board.finish()
 
     assert board.step == "writing"
+
+
+def test_a_study_that_was_sent_before_shows_no_steps_it_did_not_take(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with Board() as board:
+        board.upload(1024, 1024)
+        board.finish()
+
+    assert "slices" not in capsys.readouterr().err
 
 
 def test_the_results_stream_stays_free_of_progress(capsys: pytest.CaptureFixture[str]) -> None:

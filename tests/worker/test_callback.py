@@ -11,7 +11,7 @@ from db.tables import JobRow, TenantRow
 from hilum.errors import ServerUnreachable
 from hilum.settings import Settings
 from tests.db.factories import finished_job, queue_job
-from worker.callback import call_back, is_public
+from worker.callback import call_back
 
 Server = Callable[[int], tuple[str, list[dict[str, Any]]]]
 
@@ -125,24 +125,6 @@ def test_address_inside_the_network_is_not_called(
     call_back(ended(sessions, tenant, f"http://{host}:{port}/done").id, sessions, settings)
 
     assert received == []
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1::1", True),
-        ("192.168.1.1", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - an address to refuse
-        ("224.0.0.1", False),
-        ("::ffff:10.0.0.1", False),
-        ("fe80::1", False),
-        ("fc00::1", False),
-    ],
-)
-def test_public_addresses_are_told_from_the_others(address: str, *, expected: bool) -> None:
-    assert is_public(address) is expected
 
 
 def test_job_that_runs_on_is_nobodys_news(

@@ -1,0 +1,31 @@
+"""A callback may lead to the internet and nowhere else."""
+
+import pytest
+
+from hilum.addresses import is_public
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"])
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "172.16.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "0.0.0.0",  # noqa: S104 - an address to refuse, not one to listen on
+        "224.0.0.1",
+        "::1",
+        "fe80::1%eth0",
+        "fd00::1",
+        "::ffff:10.0.0.1",
+    ],
+)
+def test_an_address_of_a_machine_or_a_ward_is_not(address: str) -> None:
+    assert not is_public(address)
