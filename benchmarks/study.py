@@ -93,6 +93,8 @@ def _summary(analysis: Analysis, timings_s: dict[str, float]) -> dict[str, Any]:
 
 def _against_defaults(analysis: Analysis, result: dict[str, Any]) -> dict[str, Any]:
     """Time the same slices, whole and one a call, through torchvision's Mask R-CNN as it comes."""
+    # Untrained weights decide how many boxes get a mask, so they are the same in each run.
+    torch.manual_seed(0)
     default = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3)
     default.eval().to(result["device"])
     areas = np.array([one.lung_mm2 for one in analysis.report.slices])
