@@ -43,13 +43,13 @@ class Stage(StrEnum):
 
 
 STAGE_WEIGHT: Final[dict[Stage, float]] = {
-    Stage.READING: 0.05,
-    Stage.LUNGS: 0.10,
-    Stage.SLICES: 0.75,
+    Stage.READING: 0.03,
+    Stage.LUNGS: 0.20,
+    Stage.SLICES: 0.66,
     Stage.MEASURING: 0.05,
-    Stage.WRITING: 0.05,
+    Stage.WRITING: 0.06,
 }
-"""Share of a whole job that each stage takes, 0..1; sums to one. From the timings of `make bench`."""
+"""Share of a whole job that each stage takes, 0..1; sums to one. As docs/benchmarks.md measured them."""
 
 Progress = Callable[[Stage, int, int], None]
 """Called as `progress(stage, done, total)`; raises `JobStopped` when the job must not go on."""

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-GROUND_GLASS = 1
-CONSOLIDATION = 2
+from hilum import catalogue
+
+GROUND_GLASS = catalogue.GROUND_GLASS.value
+CONSOLIDATION = catalogue.CONSOLIDATION.value
 LESION_CLASSES = (GROUND_GLASS, CONSOLIDATION)
 """Labels of the training masks and of every label map."""
 

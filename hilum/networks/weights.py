@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hilum.catalogue import CT_LESIONS
 from hilum.errors import BrokenWeights, NetworkNotTrained, UnknownNetwork
 from hilum.networks.maskrcnn import INPUT_PX, WINDOW_HU, NetworkInfo, Segmenter, build
 
@@ -61,7 +62,7 @@ class Card:
     input_px: int = INPUT_PX
     operating_point: float = 0.5
     labels: dict[str, str] = field(
-        default_factory=lambda: {"1": "ground-glass opacity", "2": "consolidation"}
+        default_factory=lambda: {str(label.value): label.name for label in CT_LESIONS.labels}
     )
     recipe: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)

@@ -89,7 +89,7 @@ def test_progress_is_written_and_the_lease_extended(sessions: Sessions, tenant: 
             select(JobRow.lease_until > text("now() + interval '400 seconds'"))
         )
     assert (job.stage, job.stage_done, job.stage_total) == ("slices", 20, 40)
-    assert job.fraction == pytest.approx(0.05 + 0.10 + 0.75 / 2)
+    assert job.fraction == pytest.approx(0.03 + 0.20 + 0.66 / 2)
     assert extended
 
 
