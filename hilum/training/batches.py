@@ -68,7 +68,12 @@ def target(labels: NDArray[np.uint8]) -> dict[str, Tensor]:
     masks = torch.from_numpy(stack)
     # masks_to_boxes gives the last pixel; a box ends where the next pixel begins.
     boxes = masks_to_boxes(masks) + torch.tensor([0.0, 0.0, 1.0, 1.0])
-    return {"boxes": boxes, "labels": torch.from_numpy(classes), "masks": masks}
+    return {
+        "boxes": boxes,
+        "labels": torch.from_numpy(classes),
+        "masks": masks,
+        "classes": torch.from_numpy(labels.astype(np.int64)),
+    }
 
 
 def _rounds(examples: Sequence[Example], rng: np.random.Generator) -> Iterator[Example]:

@@ -181,7 +181,8 @@ def _keep_float32_between_parts(network: MaskRCNN) -> None:
     steps of two beyond 256.
     """
     heads = network.roi_heads
-    for part in (network.backbone, network.rpn.head, heads.box_predictor, heads.mask_predictor):
+    parts = (network.backbone, network.rpn.head, heads.box_predictor, heads.mask_predictor)
+    for part in (*parts, network.dense_head):
         part.register_forward_hook(lambda _part, _given, result: cast(result, torch.float32))
 
 

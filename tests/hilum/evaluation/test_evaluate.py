@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hilum.evaluation.evaluate import (
     Look,
@@ -29,9 +30,16 @@ class OneBox:
                 scores=np.array([0.9], np.float32),
                 labels=np.array([1]),
                 masks=np.ones((1, 28, 28), np.float32),
+                dense=_quarter(height, width),
             )
             for _ in images
         ]
+
+
+def _quarter(height: int, width: int) -> NDArray[np.float32]:
+    dense = np.zeros((2, height, width), np.float32)
+    dense[0, : height // 2, : width // 2] = 0.9
+    return dense
 
 
 def test_a_lesion_above_the_threshold_is_found_and_one_below_is_not(seen: Make) -> None:

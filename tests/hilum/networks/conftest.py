@@ -2,17 +2,17 @@ import copy
 
 import pytest
 import torch
-from torchvision.models.detection import MaskRCNN
 from torchvision.ops import FrozenBatchNorm2d
 
-from hilum.networks.maskrcnn import build
+from hilum.networks.maskrcnn import LesionRCNN, build
 
 
 @pytest.fixture(scope="package")
-def untrained() -> MaskRCNN:
+def untrained() -> LesionRCNN:
     """A ResNet50 network that learnt nothing, its norms far from identity; never change it."""
     torch.manual_seed(7)
-    network = build("resnet50").eval()
+    network = build("resnet50")
+    network.eval()
     for norm in network.modules():
         if isinstance(norm, FrozenBatchNorm2d):
             norm.running_mean.normal_(0, 0.1)
@@ -23,6 +23,6 @@ def untrained() -> MaskRCNN:
 
 
 @pytest.fixture
-def network(untrained: MaskRCNN) -> MaskRCNN:
+def network(untrained: LesionRCNN) -> LesionRCNN:
     """A copy of the untrained network, to change at will."""
     return copy.deepcopy(untrained)

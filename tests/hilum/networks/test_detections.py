@@ -1,10 +1,23 @@
+from dataclasses import replace
+
+import hypothesis.extra.numpy
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
 from numpy.typing import NDArray
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
-from hilum.networks.detections import MASK_PX, Detections, label_map, lesion_map, merged, paste
+from hilum.networks.detections import (
+    MASK_PX,
+    Detections,
+    label_map,
+    lesion_map,
+    merged,
+    paste,
+    vote,
+)
 
 
 def _detections(
@@ -18,11 +31,12 @@ def _detections(
         scores=np.array([score for _, score, _ in found], np.float32),
         labels=np.array([label for _, _, label in found], np.int64),
         masks=full if masks is None else masks,
+        dense=np.zeros((2, 1, 1), np.float32),
     )
 
 
 def test_one_detection_votes_with_its_score_inside_its_box_alone() -> None:
-    votes = lesion_map(_detections(((2, 3, 6, 5), 0.8, 1)), (8, 10))
+    votes = vote(_detections(((2, 3, 6, 5), 0.8, 1)), (8, 10))
 
     expected = np.zeros((2, 8, 10), np.float32)
     expected[0, 3:5, 2:6] = 0.8
@@ -30,32 +44,54 @@ def test_one_detection_votes_with_its_score_inside_its_box_alone() -> None:
 
 
 def test_overlapping_detections_of_a_class_join_as_noisy_or() -> None:
-    votes = lesion_map(_detections(((0, 0, 4, 4), 0.5, 2), ((2, 0, 6, 4), 0.4, 2)), (4, 6))
+    votes = vote(_detections(((0, 0, 4, 4), 0.5, 2), ((2, 0, 6, 4), 0.4, 2)), (4, 6))
 
     assert votes[1, 0].tolist() == pytest.approx([0.5, 0.5, 0.7, 0.7, 0.4, 0.4])
     assert not votes[0].any()
 
 
-def test_classes_vote_apart_and_join_only_when_merged() -> None:
-    votes = lesion_map(_detections(((0, 0, 2, 2), 0.5, 1), ((0, 0, 2, 2), 0.2, 2)), (2, 2))
+def test_the_classes_of_a_vote_share_the_noisy_or_of_all_boxes() -> None:
+    votes = vote(_detections(((0, 0, 2, 2), 0.5, 1), ((0, 0, 2, 2), 0.2, 2)), (2, 2))
 
-    assert votes[:, 0, 0].tolist() == pytest.approx([0.5, 0.2])
     assert merged(votes)[0, 0] == pytest.approx(0.6)
+    assert votes[0, 0, 0] / votes[1, 0, 0] == pytest.approx(0.5 / 0.2)
 
 
 def test_boxes_beyond_the_image_are_drawn_as_far_as_it_reaches() -> None:
-    votes = lesion_map(_detections(((-3, -2, 2, 20), 0.9, 1), ((30, 30, 40, 40), 0.9, 1)), (4, 5))
+    votes = vote(_detections(((-3, -2, 2, 20), 0.9, 1), ((30, 30, 40, 40), 0.9, 1)), (4, 5))
 
     assert (votes[0, :, :2] > 0.89).all()
     assert not votes[0, :, 2:].any()
 
 
-def test_no_detections_make_an_empty_map() -> None:
-    assert not lesion_map(_detections(), (3, 4)).any()
+def test_no_boxes_make_an_empty_vote() -> None:
+    assert not vote(_detections(), (3, 4)).any()
 
 
-def test_label_map_takes_the_likelier_class_where_either_reaches_the_threshold() -> None:
-    votes = np.array([[[0.6, 0.3, 0.2, 0.1]], [[0.1, 0.4, 0.2, 0.1]]], np.float32)
+def test_a_lesion_map_is_the_mean_of_the_vote_and_the_dense_branch() -> None:
+    boxes = _detections(((0, 0, 2, 2), 0.8, 1))
+    dense = np.full((2, 2, 3), 0.25, np.float32)
+
+    probabilities = lesion_map(replace(boxes, dense=dense), (2, 3))
+
+    assert probabilities[0, 0].tolist() == pytest.approx([0.525, 0.525, 0.125])
+    assert probabilities[1, 0].tolist() == pytest.approx([0.125, 0.125, 0.125])
+
+
+@given(hypothesis.extra.numpy.arrays(np.float32, (2, 6, 7), elements=st.floats(0, 0.5, width=32)))
+def test_a_lesion_map_never_leaves_the_range_of_a_probability(
+    dense: NDArray[np.float32],
+) -> None:
+    boxes = _detections(((0, 0, 5, 5), 1.0, 1), ((1, 1, 7, 6), 1.0, 2), ((0, 2, 4, 6), 0.5, 2))
+
+    either = merged(lesion_map(replace(boxes, dense=dense), (6, 7)))
+
+    assert either.min() >= 0
+    assert either.max() <= 1 + 1e-6
+
+
+def test_label_map_takes_the_likelier_class_where_both_reach_the_threshold() -> None:
+    votes = np.array([[[0.6, 0.1, 0.2, 0.1]], [[0.1, 0.4, 0.15, 0.1]]], np.float32)
 
     labels = label_map(votes, threshold=0.35)
 
@@ -78,10 +114,7 @@ def test_pasting_agrees_with_torchvision_away_from_the_box_edge() -> None:
     mask = (0.5 + 0.5 * np.sin(6 * x) * np.cos(9 * y)).astype(np.float32)
     box = np.array([10, 20, 10 + 56, 20 + 84], np.float32)
 
-    ours = lesion_map(
-        Detections(box[None], np.ones(1, np.float32), np.ones(1, np.int64), mask[None]),
-        (128, 96),
-    )[0]
+    ours = vote(_detections((tuple(box), 1.0, 1), masks=mask[None]), (128, 96))[0]
 
     theirs = paste_masks_in_image(
         torch.from_numpy(mask)[None, None], torch.from_numpy(box)[None], (128, 96)

@@ -11,6 +11,7 @@ from hilum.networks.maskrcnn import (
     IMAGE_STD,
     INPUT_PX,
     WINDOW_HU,
+    LesionRCNN,
     NetworkInfo,
     Segmenter,
     build,
@@ -60,12 +61,53 @@ def test_a_folded_and_lowered_network_answers_as_torchvision_does(
         torch.from_numpy(pictures[:1])[None], fit(pictures.shape[1:], INPUT_PX), mode="bilinear"
     )
     with torch.inference_mode():
-        expected = copy.deepcopy(network)([image[0].expand(3, -1, -1)])[0]
+        plain = copy.deepcopy(network)
+        expected = MaskRCNN.forward(plain, [image[0].expand(3, -1, -1)])[0]
 
     found = Segmenter(network, INFO, device="cpu").predict(pictures[:1])[0]
 
     assert found.scores.max() == pytest.approx(expected["scores"].max().item(), abs=0.02)
     assert abs(len(found) - len(expected["scores"])) <= 5  # bfloat16 moves scores near the cut
+
+
+def test_training_adds_the_losses_of_the_dense_branch_to_torchvisions_five(
+    network: LesionRCNN,
+) -> None:
+    images = [torch.rand(3, 96, 128), torch.rand(3, 128, 100)]
+    targets = [
+        {
+            "boxes": torch.tensor([[10.0, 10.0, 40.0, 50.0]]),
+            "labels": torch.tensor([1]),
+            "masks": torch.ones(1, *image.shape[1:], dtype=torch.uint8),
+            "classes": torch.zeros(image.shape[1:], dtype=torch.long),
+        }
+        for image in images
+    ]
+
+    losses = network.train()(images, targets)
+
+    assert set(losses) == {
+        "loss_objectness",
+        "loss_rpn_box_reg",
+        "loss_classifier",
+        "loss_box_reg",
+        "loss_mask",
+        "loss_dense",
+        "loss_dice",
+    }
+    assert all(torch.isfinite(loss) for loss in losses.values())
+
+
+def test_the_dense_branch_paints_the_whole_image_given(
+    network: LesionRCNN, pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]]
+) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+
+    dense = segmenter.predict(pictures[:2])[1].dense
+
+    assert dense.shape == (2, 192, 256)
+    assert dense.min() >= 0
+    assert dense.sum(axis=0).max() <= 1 + 1e-5
 
 
 def test_boxes_come_back_in_pixels_of_the_image_given(
