@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, RLELossless, generate_uid
 
-from hilum.phantom import COVID_LESIONS, Lesion, Phantom, make_phantom
+from hilum.phantom import COVID_LESIONS, Effusion, Lesion, Lobe, Phantom, make_phantom
 
 SLICES = 24
 SIZE_PX = 192
@@ -31,6 +31,18 @@ def chest(seed: int = 0, lesions: tuple[Lesion, ...] = COVID_LESIONS) -> Phantom
 def healthy(seed: int = 0) -> Phantom:
     """Return a small chest without lesions."""
     return chest(seed, ())
+
+
+@cache
+def airless(*lobes: Lobe, seed: int = 0) -> Phantom:
+    """Return a small chest whose only lesions are lobes without air."""
+    return make_phantom(seed, slices=SLICES, size_px=SIZE_PX, lesions=(), airless=lobes)
+
+
+@cache
+def effused(effusion: Effusion) -> Phantom:
+    """Return a small chest with fluid beside a lung, and no lesion."""
+    return make_phantom(slices=SLICES, size_px=SIZE_PX, lesions=(), effusion=effusion)
 
 
 def write(folder: Path, datasets: Iterable[Dataset]) -> Path:

@@ -1,30 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
 """A chest built layer on layer, before its lungs are filled and it is scanned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hilum.catalogue import CONSOLIDATION
 from hilum.findings import LEFT_LUNG, RIGHT_LUNG
 from hilum.phantom import thorax
 from hilum.phantom.abdomen import paint_abdomen
 from hilum.phantom.bones import paint_bones, spine
-from hilum.phantom.lesions import Planted
+from hilum.phantom.lesions import LUNG_VALUE, Planted
 from hilum.phantom.lungs import fissure, lung_fraction, tissue_hu
 from hilum.phantom.mediastinum import mediastinum, paint_mediastinum
-from hilum.phantom.shapes import fraction
+from hilum.phantom.shapes import fraction, paint
 from hilum.phantom.space import Field, Plane, Ripple, Space, grain
-from hilum.phantom.tissues import AIR_HU
+from hilum.phantom.tissues import AIR_HU, FLUID_HU
 
 WARP_MM: Final = 3.0
 """How far the shapes of one chest stray from the pattern, for another look with every seed."""
 
+Lobe = Literal["right upper", "right lower", "left upper", "left lower"]
+"""A lobe by its side of the oblique fissure; the right upper one includes the middle lobe."""
+
+LOBES: Final[Mapping[Lobe, tuple[int, bool]]] = MappingProxyType(
+    {
+        "right upper": (RIGHT_LUNG, False),
+        "right lower": (RIGHT_LUNG, True),
+        "left upper": (LEFT_LUNG, False),
+        "left lower": (LEFT_LUNG, True),
+    }
+)
+"""The lung of each lobe, and whether it lies below the fissure."""
+
+EFFUSION_TILT: Final = 0.25
+"""By how much the fluid's surface falls towards the head: the tangent of some 14 degrees."""
+
 MOSTLY: Final = 0.5
 """A voxel belongs to the lung when more of it does than not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effusion:
+    """Free fluid beside one lung.
+
+    Attributes:
+        lung: the patient's side.
+        volume_ml: millilitres.
+    """
+
+    lung: Literal["right", "left"]
+    volume_ml: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +128,32 @@ def _build_slice(chest: Chest, plane: Plane, *, bowel_gas: bool) -> None:
         chest.lungs[index][share > MOSTLY] = lung
 
 
-def fill_lower_lobe(chest: Chest, planted: Planted) -> None:
-    """Consolidate the lower lobe of the right lung, in place."""
-    lobe = (chest.lungs == RIGHT_LUNG) & chest.lower_lobes
-    planted.labels[lobe] = CONSOLIDATION.value
-    planted.airless[lobe] = 1.0
+def fill_lobe(chest: Chest, planted: Planted, lobe: Lobe) -> None:
+    """Consolidate a lobe, in place."""
+    lung, is_lower = LOBES[lobe]
+    inside = (chest.lungs == lung) & (chest.lower_lobes == is_lower)
+    planted.labels[inside] = CONSOLIDATION.value
+    planted.airless[inside] = 1.0
+
+
+def add_effusion(chest: Chest, space: Space, effusion: Effusion) -> None:
+    """Let fluid take the lowest room of a pleural cavity, in place; its surface is level.
+
+    The patient lies on the back with the chest a little raised, so fluid gathers at the back of
+    the base, and the lung that it displaces is no lung.
+    """
+    where = np.nonzero(chest.lungs == LUNG_VALUE[effusion.lung])
+    count = round(effusion.volume_ml / space.voxel_ml)
+    if not 0 < count <= len(where[0]):
+        raise ValueError(
+            f"An effusion of {effusion.volume_ml} ml does not fit: the {effusion.lung} lung has"
+            f" {len(where[0]) * space.voxel_ml:.1f} ml."
+        )
+    height_mm = EFFUSION_TILT * space.z_mm[where[0]] - space.across_mm[where[1]]
+    surface_mm = np.partition(height_mm, count - 1)[count - 1]
+    heights_mm = EFFUSION_TILT * space.z_mm[:, None, None] - space.across_mm[None, :, None]
+    near = ndimage.maximum_filter(chest.lungs == LUNG_VALUE[effusion.lung], size=(1, 3, 3))
+    share = np.where(near & (heights_mm <= surface_mm), chest.air, 0).astype(np.float32)
+    paint(chest.hu, share, FLUID_HU)
+    chest.air[share > 0] = 0
+    chest.lungs[(share > 0) & (chest.lungs == LUNG_VALUE[effusion.lung])] = 0

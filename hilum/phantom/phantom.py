@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from hilum.phantom.chest import build, fill_lower_lobe
+from hilum.phantom.chest import Effusion, Lobe, add_effusion, build, fill_lobe
 from hilum.phantom.dicom import slice_datasets
 from hilum.phantom.lesions import COVID_LESIONS, Lesion, plant
 from hilum.phantom.picture import take_picture
@@ -84,6 +84,8 @@ def make_phantom(
     size_px: int = 512,
     lesions: Sequence[Lesion] = COVID_LESIONS,
     consolidated_lobe: bool = False,
+    airless: Sequence[Lobe] = (),
+    effusion: Effusion | None = None,
     bowel_gas: bool = False,
 ) -> Phantom:
     """Return a synthetic chest of 308 mm height in a field of view of 400 mm.
@@ -94,15 +96,19 @@ def make_phantom(
         size_px: rows and columns; fewer are larger.
         lesions: what to plant, by volume.
         consolidated_lobe: fill the right lower lobe as well; it counts as a lesion.
+        airless: fill these lobes likewise.
+        effusion: put fluid beside a lung; it is neither lung nor lesion.
         bowel_gas: blow up the colon below the diaphragm, where gas is easily taken for lung.
     """
     # Four streams, so that the same seed gives the same body with and without lesions.
     shapes, diseases, branches, noise = np.random.default_rng(seed).spawn(4)
     space = Space(slices, size_px)
     chest = build(space, shapes, bowel_gas=bowel_gas)
+    if effusion is not None:
+        add_effusion(chest, space, effusion)
     planted = plant(space, chest.lungs, chest.depth_mm, lesions, diseases)
-    if consolidated_lobe:
-        fill_lower_lobe(chest, planted)
+    for lobe in ("right lower", *airless) if consolidated_lobe else airless:
+        fill_lobe(chest, planted, lobe)
     trees = grow_trees(space, chest.lungs, branches)
     voxels = take_picture(space, chest, planted, trees, noise)
     return Phantom(voxels, space.affine, chest.lungs, planted.labels, tuple(lesions))

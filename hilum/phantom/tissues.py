@@ -21,4 +21,5 @@ LIVER_HU: Final = 58.0
 SPLEEN_HU: Final = 50.0
 STOMACH_HU: Final = 25.0
 BOWEL_HU: Final = 40.0
+FLUID_HU: Final = 12.0
 TABLE_HU: Final = -150.0

@@ -92,16 +92,16 @@ def _rib_cage(hu: NDArray[np.int16], body: Mask, pixel_mm: float) -> Mask:
     """
     width = max(1, int(BONE_FILTER_MM / pixel_mm))
     bone = body & (ndimage.uniform_filter(hu, width) > BONE_HU)
-    return _hull(bone) if bone.any() else bone
+    return hull(bone) if bone.any() else bone
 
 
 def _wall_dents(lung: Mask, depth_mm: NDArray[np.float64]) -> Mask:
     """Return the dents of a lung [y, x] whose mouth lies along the chest wall."""
-    hull = _hull(lung)
-    labels, count = ndimage.label(hull & ~lung)
+    whole = hull(lung)
+    labels, count = ndimage.label(whole & ~lung)
     if count == 0:
-        return hull & False
-    mouth = hull & ~ndimage.binary_erosion(hull)
+        return whole & False
+    mouth = whole & ~ndimage.binary_erosion(whole)
     index = np.arange(1, count + 1)
     # A dent without a mouth is a hole; its mean is nan and compares false.
     mouth_labels = np.where(mouth, labels, 0)
@@ -112,17 +112,17 @@ def _wall_dents(lung: Mask, depth_mm: NDArray[np.float64]) -> Mask:
     return dents
 
 
-def _hull(lung: Mask) -> Mask:
+def hull(mask: Mask) -> Mask:
     """Return the smallest convex region around a mask [y, x]."""
-    rows = np.flatnonzero(lung.any(axis=1))
-    first = lung[rows].argmax(axis=1)
-    last = lung.shape[1] - 1 - lung[rows, ::-1].argmax(axis=1)
+    rows = np.flatnonzero(mask.any(axis=1))
+    first = mask[rows].argmax(axis=1)
+    last = mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
     points = np.concatenate([np.stack([first, rows], 1), np.stack([last, rows], 1)])
     try:
         corners = points[ConvexHull(points).vertices]
     except QhullError:
         # A line of pixels has no hull but itself.
-        return lung
-    canvas = Image.new("1", lung.shape[::-1])
+        return mask
+    canvas = Image.new("1", mask.shape[::-1])
     ImageDraw.Draw(canvas).polygon([(int(x), int(y)) for x, y in corners], fill=1, outline=1)
     return np.asarray(canvas, bool)

@@ -68,14 +68,6 @@ def test_a_lung_that_is_missing_is_doubted_by_name() -> None:
     assert any("smaller lung" in doubt for doubt in doubts)
 
 
-def test_a_lobe_without_air_is_doubted() -> None:
-    phantom = make_phantom(slices=24, size_px=192, lesions=(), consolidated_lobe=True)
-
-    doubts = find_lungs(volume_of(phantom)).doubts
-
-    assert any("smaller lung" in doubt for doubt in doubts)
-
-
 def test_gas_in_the_bowel_is_no_lung() -> None:
     phantom = make_phantom(slices=24, size_px=192, lesions=(), bowel_gas=True)
 
