@@ -46,10 +46,10 @@ def find_lesions(
         progress: told after each batch; it may raise to stop.
     """
     found = Lesions(np.zeros_like(lungs), np.zeros_like(lungs))
-    chosen = _slices_with_lung(lungs, volume)
+    chosen = slices_with_lung(lungs, volume)
     if not len(chosen):
         return found
-    rows, columns = _crop(lungs, volume)
+    rows, columns = crop(lungs, volume)
     for start in range(0, len(chosen), BATCH):
         progress(Stage.SLICES, start, len(chosen))
         batch = chosen[start : start + BATCH]
@@ -63,17 +63,18 @@ def find_lesions(
     return found
 
 
-def _slices_with_lung(lungs: NDArray[np.uint8], volume: Volume) -> NDArray[np.intp]:
+def slices_with_lung(lungs: NDArray[np.generic], volume: Volume) -> NDArray[np.intp]:
+    """Return the places of the slices, [z], that hold enough lung for a look."""
     _, y_mm, x_mm = volume.spacing_mm
     areas_mm2 = np.count_nonzero(lungs, axis=(1, 2)) * y_mm * x_mm
     return np.flatnonzero(areas_mm2 >= SMALLEST_LUNG_MM2)
 
 
-def _crop(lungs: NDArray[np.uint8], volume: Volume) -> tuple[slice, slice]:
-    """Return the rows and columns of the lungs over all slices: one shape for every batch."""
+def crop(filled: NDArray[np.generic], volume: Volume) -> tuple[slice, slice]:
+    """Return the rows and columns of a mask over all slices: one shape for every batch."""
     return (
-        _span(np.any(lungs, axis=(0, 2)), MARGIN_MM / volume.spacing_mm[1]),
-        _span(np.any(lungs, axis=(0, 1)), MARGIN_MM / volume.spacing_mm[2]),
+        _span(np.any(filled, axis=(0, 2)), MARGIN_MM / volume.spacing_mm[1]),
+        _span(np.any(filled, axis=(0, 1)), MARGIN_MM / volume.spacing_mm[2]),
     )
 
 

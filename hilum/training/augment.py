@@ -2,10 +2,12 @@
 """Variations of one example: what another patient, table or window would have shown."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 from torch.nn import functional
 
 from hilum.networks.maskrcnn import fit
@@ -27,6 +29,8 @@ class Variation:
         noise: standard deviation of white noise, drawn from 0 to this, 0..1.
         flip: mirror left and right half of the time.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     rotation_deg: float = 15.0
     log_scale: float = 0.2

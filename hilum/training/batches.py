@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import islice
 
 import numpy as np
 import torch
@@ -12,12 +12,8 @@ from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
 from hilum.training.augment import STILL, vary
-from hilum.training.data import Example, components, read_controls, read_labelled, split
-from hilum.training.recipes import Recipe
-
-LABELLED = Path("ct-lesions") / "labelled"
-CONTROLS = Path("ct-controls")
-"""Where a data folder keeps slices with lesions, and slices without."""
+from hilum.training.data import Example, components
+from hilum.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +24,19 @@ class Examples:
     controls: Sequence[Example]
 
 
-def read_examples(recipe: Recipe, data: Path) -> tuple[Examples, Examples]:
-    """Read a data folder: what a recipe learns from, and what it holds out."""
-    learnt, judged = split(read_labelled(data / LABELLED), recipe.held_out)
-    controls = read_controls(data / CONTROLS)
-    cut = max(0, len(controls) - recipe.controls_held_out)
-    return Examples(learnt, controls[:cut]), Examples(judged, controls[cut:])
+def draw_batches(examples: Examples, recipe: Recipe, *, made: int = 0) -> Iterator[list[Example]]:
+    """Draw varied batches for ever: each slice once a round, controls strewn in between.
 
+    Batch n is a function of examples, recipe and n alone, so a run that was cut short goes on with
+    the batches it would have had, and no state needs to be kept.
 
-def draw_batches(examples: Examples, recipe: Recipe) -> Iterator[list[Example]]:
-    """Draw varied batches for ever: each slice once a round, controls strewn in between."""
-    rng = np.random.default_rng(recipe.seed)
-    lesions, controls = _rounds(examples.lesions, rng), _rounds(examples.controls, rng)
-    share = recipe.control_share if examples.controls else 0.0
-    while True:
-        drawn = [next(controls if rng.random() < share else lesions) for _ in range(recipe.batch)]
+    Args:
+        examples: to draw from.
+        recipe: says how many, how varied, and from which seed.
+        made: batches that an earlier part of the run has used up.
+    """
+    for number, drawn in enumerate(islice(_draw(examples, recipe), made, None), start=made + 1):
+        rng = np.random.default_rng([recipe.seed, number])
         yield [vary(one, recipe.variation, side_px=recipe.side_px, rng=rng) for one in drawn]
 
 
@@ -58,7 +52,7 @@ def images(batch: Sequence[Example], device: torch.device) -> list[Tensor]:
 
 
 def targets(batch: Sequence[Example], device: torch.device) -> list[dict[str, Tensor]]:
-    """Return each truth as boxes [n, 4], labels [n] and masks [n, h, w]."""
+    """Return each truth as boxes [n, 4], labels [n], masks [n, h, w] and classes [h, w]."""
     return [{key: value.to(device) for key, value in target(one.labels).items()} for one in batch]
 
 
@@ -74,6 +68,15 @@ def target(labels: NDArray[np.uint8]) -> dict[str, Tensor]:
         "masks": masks,
         "classes": torch.from_numpy(labels.astype(np.int64)),
     }
+
+
+def _draw(examples: Examples, recipe: Recipe) -> Iterator[list[Example]]:
+    """Draw batches of slices as they are: cheap enough to draw again up to any step."""
+    rng = np.random.default_rng(recipe.seed)
+    lesions, controls = _rounds(examples.lesions, rng), _rounds(examples.controls, rng)
+    share = recipe.control_share if examples.controls else 0.0
+    while True:
+        yield [next(controls if rng.random() < share else lesions) for _ in range(recipe.batch)]
 
 
 def _rounds(examples: Sequence[Example], rng: np.random.Generator) -> Iterator[Example]:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Examples to learn from: lung crops of single slices, with their lesions or without any."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +20,12 @@ LUNG_BELOW_HU = -500.0
 
 LUNG_AREA_MIN = 0.02
 """Share of the picture under which a slice counts as below or above the lungs, 0..1."""
+
+PICTURES = (".png", ".jpg", ".jpeg")
+"""Suffixes of slices; masks are PNG alone, since JPEG blurs their borders."""
+
+WHITE = 255
+"""What a mask without classes is painted in."""
 
 LESION_AREA_MIN_PX = 12
 """Connected components smaller than this are strokes of the annotator's brush."""
@@ -42,14 +47,28 @@ class Example:
 
 
 def read_labelled(folder: Path) -> list[Example]:
-    """Read `images/*.png` with their `masks/*.png`, ordered by name."""
+    """Read the pictures of `images/` with their `masks/*.png`, ordered by name.
+
+    Masks hold 0 background, 1 ground-glass opacity, 2 consolidation; a mask of 0 and 255 has no
+    classes and is read as 1.
+
+    Raises:
+        ConfigurationError: there are none, a mask is missing, or it does not fit its slice.
+    """
     examples = [
-        Example(path.stem, _gray(path), _labels(folder / "masks" / path.name))
-        for path in sorted((folder / "images").glob("*.png"))
+        _labelled(path, folder / "masks" / f"{path.stem}.png")
+        for path in picture_paths(folder / "images")
     ]
     if not examples:
-        raise ConfigurationError(f"{folder}: no images/*.png found, expected at least one.")
+        raise ConfigurationError(
+            f"{folder}: no images/*{', images/*'.join(PICTURES)} found, expected at least one."
+        )
     return examples
+
+
+def picture_paths(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, ordered by name."""
+    return sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
 
 
 def read_controls(folder: Path) -> list[Example]:
@@ -59,13 +78,19 @@ def read_controls(folder: Path) -> list[Example]:
         Examples with empty labels, ordered by name, their gray levels moved to the networks'
         window.
     """
-    slices = [(path.stem, _gray(path)) for path in sorted(folder.glob("*.png"))]
+    slices = [(path.stem, read_gray(path)) for path in picture_paths(folder)]
     crops = [(name, crop_to_lungs(_rewindow(gray))) for name, gray in slices]
     return [
         Example(name, crop, np.zeros(crop.shape, np.uint8))
         for name, crop in crops
         if crop is not None
     ]
+
+
+def read_gray(path: Path) -> NDArray[np.float32]:
+    """Read a picture as gray levels [h, w], 0..1."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
 
 
 def crop_to_lungs(image: NDArray[np.float32], *, margin_px: int = 4) -> NDArray[np.float32] | None:
@@ -121,23 +146,35 @@ def components(labels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np
     return stack, np.array(classes, np.int64)
 
 
-def split(
-    examples: Sequence[Example], held_out: frozenset[str]
-) -> tuple[list[Example], list[Example]]:
-    """Part examples into those to learn from and those held out, by name."""
-    learn = [example for example in examples if example.name not in held_out]
-    judge = [example for example in examples if example.name in held_out]
-    return learn, judge
+def _labelled(path: Path, mask: Path) -> Example:
+    if not mask.exists():
+        raise ConfigurationError(f"{path}: its mask {mask} is missing.")
+    example = Example(path.stem, read_gray(path), _labels(mask))
+    if example.labels.shape != example.image.shape:
+        raise ConfigurationError(
+            f"{mask}: {_size(example.labels.shape)} px, expected {_size(example.image.shape)}, "
+            "the size of its slice."
+        )
+    return example
 
 
-def _gray(path: Path) -> NDArray[np.float32]:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
     with Image.open(path) as picture:
-        return np.array(picture.convert("L"), np.uint8)
+        # A palette's numbers are the classes; converting it to gray would take its colours.
+        labels = np.array(picture if picture.mode == "P" else picture.convert("L"), np.uint8)
+    found = np.unique(labels)
+    if set(found) == {0, WHITE}:
+        return (labels // WHITE).astype(np.uint8)
+    if found[-1] >= CLASSES:
+        raise ConfigurationError(
+            f"{path}: classes {', '.join(map(str, found[:6]))}, expected 0 to {CLASSES - 1}, "
+            f"or 0 and {WHITE}."
+        )
+    return labels
 
 
 def _rewindow(gray: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,31 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop: from a recipe and a folder of examples to averaged weights."""
+"""The training loop: from a state to the next, step by step."""
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
-from torchvision.models.detection import MaskRCNN
+from torch import Tensor, nn
 
-from hilum.errors import ConfigurationError
-from hilum.networks.folding import cast
-from hilum.networks.maskrcnn import build, choose_device
+from hilum.errors import BrokenWeights, ConfigurationError
+from hilum.networks.maskrcnn import LesionRCNN, build
+from hilum.networks.weights import unpack
 from hilum.training.backbone import load_backbone, recalibrate
-from hilum.training.batches import Examples, draw_batches, images, read_examples, still, targets
+from hilum.training.batches import Examples, draw_batches, images, still, targets
 from hilum.training.data import Example
-from hilum.training.recipes import Recipe
-
-CHECKPOINT_STEPS = 100
-"""Steps between files, so that a run cut short still leaves its averaged weights."""
+from hilum.training.recipe import Recipe
+from hilum.training.state import State
 
 FROZEN = ("conv1.", "bn1.", "layer1.")
 """Layers of the backbone that stay as they were: edges are the same in every chest."""
+
+RECALIBRATION_SLICES = 48
+"""Slices that the cut backbone's statistics are measured on: more hold no more variety, and every
+one of them lies in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,16 @@ class Step:
     Attributes:
         number: from 1.
         fraction: of the schedule done, 0..1.
-        losses: torchvision's five, by name.
+        losses: torchvision's five and those of the dense branch, by name.
         rate: learning rate of the new layers.
+        seconds: that it took.
     """
 
     number: int
     fraction: float
     losses: dict[str, float]
     rate: float
+    seconds: float = 0.0
 
     @property
     def loss(self) -> float:
@@ -50,143 +54,119 @@ class Step:
         return sum(self.losses.values())
 
 
-def train(
-    recipe: Recipe,
-    *,
-    data: Path,
-    out: Path,
-    weights: Path | None = None,
-    minutes: float = math.inf,
-    device: str = "auto",
-    progress: Callable[[Step], None] = lambda _: None,
-) -> Path:
-    """Train a network and return the file with its averaged weights.
-
-    Args:
-        recipe: what decides the run.
-        data: folder with `ct-lesions/labelled` and `ct-controls`.
-        out: the safetensors file to write, again every `CHECKPOINT_STEPS` steps.
-        weights: float32 safetensors of an earlier run to go on from; the backbone alone if None.
-        minutes: shortens the schedule, so that the learning rate reaches zero by then.
-        device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
-        progress: called after each step.
-    """
-    examples, _ = read_examples(recipe, data)
-    network = start(recipe, examples)
-    if weights is not None:
-        network.load_state_dict(load_file(weights))
-    network.to(choose_device(device))
-    for step, average in learn(network, examples, recipe, minutes=minutes):
-        progress(step)
-        if step.number % CHECKPOINT_STEPS == 0 or step.fraction >= 1:
-            write(average, out)
-    return out
-
-
-def start(recipe: Recipe, examples: Examples) -> MaskRCNN:
+def start(recipe: Recipe, examples: Examples) -> LesionRCNN:
     """Build the recipe's network on the chest-CT backbone."""
-    torch.manual_seed(recipe.seed)
-    network = build(recipe.backbone)
+    network = blank(recipe)
     body = network.backbone.body
     load_backbone(body, recipe.backbone)
-    slices = images(still(examples.lesions, recipe), torch.device("cpu"))
+    spread = examples.lesions[:: 1 + (len(examples.lesions) - 1) // RECALIBRATION_SLICES]
+    slices = images(still(spread, recipe), torch.device("cpu"))
     padded, _ = network.transform(slices)
     recalibrate(body.layer4, body, padded.tensors)
-    for name, parameter in body.named_parameters():
+    return network
+
+
+def start_from(recipe: Recipe, weights: Path) -> LesionRCNN:
+    """Build the recipe's network with the weights of an earlier run, or with shipped ones.
+
+    Raises:
+        BrokenWeights: the file is not of such a network.
+    """
+    network = blank(recipe)
+    try:
+        network.load_state_dict(unpack(load_file(weights)))
+    except (RuntimeError, OSError, ValueError) as error:
+        raise BrokenWeights(
+            f"{weights}: tensors do not fit a {recipe.backbone} network, as {recipe.name} expects."
+        ) from error
+    return network
+
+
+def blank(recipe: Recipe) -> LesionRCNN:
+    """Build the recipe's network untrained, with the layers that stay as they are frozen."""
+    torch.manual_seed(recipe.seed)
+    network = build(recipe.backbone)
+    for name, parameter in network.backbone.body.named_parameters():
         parameter.requires_grad_(not name.startswith(FROZEN))
     return network
 
 
 def learn(
-    network: MaskRCNN, examples: Examples, recipe: Recipe, *, minutes: float = math.inf
-) -> Iterator[tuple[Step, MaskRCNN]]:
-    """Yield each step with the averaged network so far.
+    state: State, examples: Examples, recipe: Recipe, *, minutes: float = math.inf
+) -> Iterator[Step]:
+    """Step a state through the rest of its schedule, and yield each step.
+
+    Whatever the state has behind it, the steps ahead are the same: batches and chance are
+    functions of the recipe and the step's number.
+
+    Args:
+        state: changed in place.
+        examples: to learn from.
+        recipe: what decides the run.
+        minutes: shortens the schedule, so that the learning rate reaches zero by then; time spent
+            before a pause counts.
 
     Raises:
         ConfigurationError: a loss is not finite, so nothing after it would mean anything.
     """
-    torch.manual_seed(recipe.seed)
-    network.train().to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network)
-    _keep_float32_between_parts(network)
-    optimiser = _optimiser(network, recipe)
-    began = time.monotonic()
-    for number, batch in enumerate(draw_batches(examples, recipe), start=1):
-        spent = (time.monotonic() - began) / (60 * minutes)
-        fraction = min(1.0, max(number / recipe.steps, spent))
+    batches = draw_batches(examples, recipe, made=state.number)
+    fraction, began = 0.0, time.monotonic() - state.spent_s
+    while fraction < 1 and state.number < recipe.steps:
+        stepped = time.monotonic()
+        number = state.number + 1
+        fraction = min(1.0, max(number / recipe.steps, (stepped - began) / (60 * minutes)))
         factor = _schedule(number, fraction, recipe)
-        losses = _step(network, optimiser, batch, recipe, factor)
-        _average(average, network, min(recipe.ema_decay, (1 + number) / (10 + number)))
-        yield Step(number, fraction, losses, recipe.learning_rate * factor), average
-        if fraction >= 1:
-            return
+        torch.manual_seed(_seed(recipe, number))
+        losses = _step(state, next(batches), recipe, factor)
+        state.follow(min(recipe.ema_decay, (1 + number) / (10 + number)))
+        state.number = number
+        seconds = time.monotonic() - stepped
+        state.stepping_s += seconds
+        state.spent_s = time.monotonic() - began
+        yield Step(number, fraction, losses, recipe.learning_rate * factor, seconds)
 
 
 def write(network: nn.Module, path: Path) -> None:
     """Write a network's tensors as float32 safetensors, whole or not at all."""
-    partial = path.with_suffix(".partial")
+    partial = path.with_name(f"{path.name}.partial")
     state = {key: value.contiguous() for key, value in network.state_dict().items()}
     save_file(state, partial)
     partial.replace(path)
 
 
 def _step(
-    network: MaskRCNN,
-    optimiser: torch.optim.Optimizer,
-    batch: Sequence[Example],
-    recipe: Recipe,
-    factor: float,
+    state: State, batch: Sequence[Example], recipe: Recipe, factor: float
 ) -> dict[str, float]:
-    for group in optimiser.param_groups:
+    for group in state.optimiser.param_groups:
         group["lr"] = group["peak"] * factor
-    device = next(network.parameters()).device
+    device = state.device
     with torch.autocast(device.type, torch.bfloat16):
-        losses = network(images(batch, device), targets(batch, device))
-    total = torch.stack(list(losses.values())).sum()
-    optimiser.zero_grad()
-    torch.autograd.backward(total)
-    norm = nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm_max)
-    if not torch.isfinite(total + norm):
+        losses = state.network(images(batch, device), targets(batch, device))
+    each = torch.stack(list(losses.values()))
+    state.optimiser.zero_grad()
+    torch.autograd.backward(each.sum())
+    trained = chain.from_iterable(group["params"] for group in state.optimiser.param_groups)
+    length = nn.utils.clip_grad_norm_(trained, recipe.gradient_norm_max)
+    _check_finite(each.sum(), length, batch)
+    state.optimiser.step()
+    return dict(zip(losses, each.tolist(), strict=True))
+
+
+def _check_finite(total: Tensor, length: Tensor, batch: Sequence[Example]) -> None:
+    if not torch.isfinite(total + length):
         names = ", ".join(example.name for example in batch)
         raise ConfigurationError(
-            f"Training on slices {names}: loss {total.item()}, gradient length {norm.item()}, "
+            f"Training on slices {names}: loss {total.item()}, gradient length {length.item()}, "
             "expected finite numbers."
         )
-    optimiser.step()
-    return {name: loss.item() for name, loss in losses.items()}
 
 
-def _optimiser(network: MaskRCNN, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW with a slower backbone, and no decay on biases."""
-    groups = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            share = recipe.backbone_rate if name.startswith("backbone.body.") else 1.0
-            decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
-            peak = recipe.learning_rate * share
-            groups.append({"params": [parameter], "peak": peak, "weight_decay": decay})
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+def _seed(recipe: Recipe, number: int) -> int:
+    """Return the seed of one step's sampling of proposals."""
+    return int(np.random.SeedSequence([recipe.seed, number]).generate_state(1)[0])
 
 
 def _schedule(number: int, fraction: float, recipe: Recipe) -> float:
     """Return the share of the peak learning rate: a linear rise under a falling cosine."""
     rise = min(1.0, number / max(1, recipe.warmup_steps))
     return rise * 0.5 * (1 + math.cos(math.pi * fraction))
-
-
-def _keep_float32_between_parts(network: MaskRCNN) -> None:
-    """Return float32 from every part that autocast runs in bfloat16.
-
-    Anchors take the precision of the features they are laid on, and bfloat16 counts pixels in
-    steps of two beyond 256.
-    """
-    heads = network.roi_heads
-    parts = (network.backbone, network.rpn.head, heads.box_predictor, heads.mask_predictor)
-    for part in (*parts, network.dense_head):
-        part.register_forward_hook(lambda _part, _given, result: cast(result, torch.float32))
-
-
-@torch.no_grad()
-def _average(average: nn.Module, network: nn.Module, decay: float) -> None:
-    for kept, current in zip(average.parameters(), network.parameters(), strict=True):
-        kept.lerp_(current, 1 - decay)

@@ -9,9 +9,9 @@ import torch
 from hilum.training.augment import STILL
 from hilum.training.batches import Examples, draw_batches, images, still, target, targets
 from hilum.training.data import Example
-from hilum.training.recipes import Recipe
+from hilum.training.recipe import Recipe
 
-TINY = Recipe("tiny", "resnet50", side_px=64, variation=STILL, held_out=frozenset("b"))
+TINY = Recipe("tiny", "resnet50", side_px=64, variation=STILL)
 
 
 def test_a_target_boxes_its_lesion_with_the_far_edge_beyond_the_last_pixel(
@@ -48,6 +48,29 @@ def test_controls_take_their_share_of_the_slices(blob: Callable[..., Example]) -
     drawn = [one.name for batch in islice(draw_batches(examples, recipe), 40) for one in batch]
 
     assert 70 < drawn.count("control") < 130
+
+
+def test_batches_after_a_pause_are_those_that_would_have_come(
+    blob: Callable[..., Example],
+) -> None:
+    recipe = Recipe("tiny", "resnet50", side_px=64, control_share=0.3)
+    examples = Examples([blob(name) for name in "abcde"], [blob("x"), blob("y")])
+    straight = list(islice(draw_batches(examples, recipe), 6))
+
+    later = list(islice(draw_batches(examples, recipe, made=4), 2))
+
+    for before, after in zip(straight[4:], later, strict=True):
+        assert [one.name for one in before] == [one.name for one in after]
+        for one, other in zip(before, after, strict=True):
+            np.testing.assert_array_equal(one.image, other.image)
+
+
+def test_no_two_steps_vary_a_slice_alike(blob: Callable[..., Example]) -> None:
+    recipe = Recipe("tiny", "resnet50", side_px=64, batch=1)
+
+    (one,), (other,) = islice(draw_batches(Examples([blob()], []), recipe), 2)
+
+    assert not np.array_equal(one.image, other.image)
 
 
 def test_slices_become_three_equal_channels_with_their_targets(

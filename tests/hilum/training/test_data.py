@@ -8,12 +8,10 @@ from PIL import Image
 from hilum.errors import ConfigurationError
 from hilum.networks.maskrcnn import WINDOW_HU
 from hilum.training.data import (
-    Example,
     components,
     crop_to_lungs,
     read_controls,
     read_labelled,
-    split,
 )
 
 AIR_HU, TISSUE_HU = -870.0, 40.0
@@ -93,11 +91,55 @@ def test_a_clean_slice_has_no_instances() -> None:
     assert classes.shape == (0,)
 
 
-def test_slices_held_out_are_on_one_side_alone() -> None:
-    nothing = np.zeros((2, 2), np.uint8)
-    slices = [Example(name, nothing.astype(np.float32), nothing) for name in "abc"]
+def _write(folder: Path, mask: NDArray[np.uint8], *, image: str = "a.png") -> Path:
+    for part in ("images", "masks"):
+        (folder / part).mkdir()
+    Image.new("L", (6, 4), 51).save(folder / "images" / image)
+    Image.fromarray(mask).save(folder / "masks" / "a.png")
+    return folder
 
-    learn, judge = split(slices, frozenset("b"))
 
-    assert [one.name for one in learn] == ["a", "c"]
-    assert [one.name for one in judge] == ["b"]
+def test_a_mask_of_black_and_white_is_ground_glass(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    mask[1:3, 2:5] = 255
+
+    (example,) = read_labelled(_write(tmp_path, mask, image="a.jpg"))
+
+    np.testing.assert_array_equal(example.labels, mask > 0)
+
+
+def test_a_mask_of_a_palette_keeps_its_numbers(tmp_path: Path) -> None:
+    mask = np.zeros((4, 6), np.uint8)
+    mask[0, 0], mask[3, 5] = 1, 2
+    _write(tmp_path, mask)
+    colored = Image.fromarray(mask).convert("P")
+    colored.putdata(mask.ravel().tolist())
+    colored.putpalette([9, 9, 9, 200, 10, 10, 10, 200, 10])
+    colored.save(tmp_path / "masks" / "a.png")
+
+    (example,) = read_labelled(tmp_path)
+
+    np.testing.assert_array_equal(example.labels, mask)
+
+
+def test_a_mask_of_unknown_classes_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, np.full((4, 6), 3, np.uint8))
+
+    with pytest.raises(
+        ConfigurationError, match=r"a.png: classes 3, expected 0 to 2, or 0 and 255"
+    ):
+        read_labelled(tmp_path)
+
+
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+    _write(tmp_path, np.zeros((6, 4), np.uint8))
+
+    with pytest.raises(ConfigurationError, match=r"a.png: 4 x 6 px, expected 6 x 4"):
+        read_labelled(tmp_path)
+
+
+def test_a_slice_without_its_mask_is_named(tmp_path: Path) -> None:
+    (_write(tmp_path, np.zeros((4, 6), np.uint8)) / "masks" / "a.png").unlink()
+
+    with pytest.raises(ConfigurationError, match=r"its mask .*masks/a.png is missing"):
+        read_labelled(tmp_path)

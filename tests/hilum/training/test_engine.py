@@ -6,17 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
-from torchvision.models.detection import MaskRCNN
+from safetensors.torch import save_file
 
-from hilum.errors import ConfigurationError
-from hilum.networks.maskrcnn import build
-from hilum.training import engine
+from hilum.errors import BrokenWeights, ConfigurationError
+from hilum.networks.maskrcnn import LesionRCNN
+from hilum.networks.weights import pack
 from hilum.training.augment import STILL
 from hilum.training.batches import Examples
 from hilum.training.data import Example
-from hilum.training.engine import _schedule, learn, write
-from hilum.training.recipes import Recipe
+from hilum.training.engine import FROZEN, _schedule, learn, start_from, write
+from hilum.training.recipe import Recipe
+from hilum.training.state import State
 
 TINY = Recipe(
     "tiny",
@@ -31,28 +31,20 @@ TINY = Recipe(
 
 
 @pytest.fixture
-def network() -> MaskRCNN:
-    """An untrained network whose residual branches start quiet, so that few steps suffice."""
-    torch.manual_seed(1)
-    network = build("resnet50")
-    for block in network.backbone.body.modules():
-        if hasattr(block, "bn3"):
-            block.bn3.weight.fill_(0.2)
-    return network
-
-
-@pytest.fixture
 def pair(blob: Callable[..., Example]) -> Examples:
     """Two slices to learn by heart."""
     shape = (64, 64)
     return Examples([blob("a", shape=shape), blob("b", shape=shape, label=2)], [])
 
 
-def test_a_few_steps_on_two_slices_lower_the_loss(network: MaskRCNN, pair: Examples) -> None:
-    steps = [step for step, _ in learn(network, pair, TINY)]
+def test_a_few_steps_on_two_slices_lower_the_loss(network: LesionRCNN, pair: Examples) -> None:
+    state = State(network, TINY)
+
+    steps = list(learn(state, pair, TINY))
 
     assert [step.number for step in steps] == list(range(1, 9))
     assert steps[-1].fraction == 1
+    assert state.number == 8
     assert sum(step.loss for step in steps[-2:]) < 0.9 * sum(step.loss for step in steps[:2])
 
 
@@ -67,55 +59,88 @@ def test_the_rate_rises_then_falls_to_zero() -> None:
     assert rates[-1] == pytest.approx(0)
 
 
-def test_a_time_limit_ends_the_schedule_early(network: MaskRCNN, pair: Examples) -> None:
-    steps = [step for step, _ in learn(network, pair, TINY, minutes=1e-9)]
+def test_a_time_limit_ends_the_schedule_early(network: LesionRCNN, pair: Examples) -> None:
+    steps = list(learn(State(network, TINY), pair, TINY, minutes=1e-9))
 
-    assert len(steps) == 1
-    assert steps[0].fraction == 1
+    assert [(step.number, step.fraction) for step in steps] == [(1, 1.0)]
 
 
-def test_the_average_lags_behind_the_network(network: MaskRCNN, pair: Examples) -> None:
+def test_time_spent_before_a_pause_counts_against_the_limit(
+    network: LesionRCNN, pair: Examples
+) -> None:
+    state = State(network, TINY)
+    state.spent_s = 30.0
+
+    step = next(learn(state, pair, TINY, minutes=1.0))
+
+    assert 0.5 <= step.fraction < 1
+
+
+def test_the_average_lags_behind_the_network(network: LesionRCNN, pair: Examples) -> None:
     before = network.roi_heads.box_predictor.cls_score.weight.detach().clone()
+    state = State(network, TINY)
 
-    (_, average), *_ = islice(learn(network, pair, TINY), 1)
+    next(learn(state, pair, TINY))
 
-    def moved(one: MaskRCNN) -> float:
+    def moved(one: LesionRCNN) -> float:
         weight = one.roi_heads.box_predictor.cls_score.weight
-        return (weight.detach() - before).abs().sum().item()
+        return float((weight.detach() - before).abs().sum())
 
-    assert 0 < moved(average) < moved(network)
+    assert 0 < moved(state.average) < moved(state.network)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_slices_named(
-    network: MaskRCNN, pair: Examples
+    network: LesionRCNN, pair: Examples
 ) -> None:
     image = np.full((64, 64), np.nan, np.float32)
     broken = [dataclasses.replace(one, image=image) for one in pair.lesions]
 
     with pytest.raises(ConfigurationError, match=r"slices [ab], [ab]: loss nan.*finite"):
-        next(learn(network, Examples(broken, []), TINY))
+        next(learn(State(network, TINY), Examples(broken, []), TINY))
 
 
-def test_training_writes_the_averaged_weights_it_ends_with(
-    network: MaskRCNN, pair: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "read_examples", lambda *_: (pair, pair))
-    monkeypatch.setattr(engine, "start", lambda *_: network)
-    seen: list[int] = []
-
-    path = engine.train(
-        dataclasses.replace(TINY, steps=2),
-        data=tmp_path,
-        out=tmp_path / "tiny.safetensors",
-        device="cpu",
-        progress=lambda step: seen.append(step.number),
-    )
-
-    assert seen == [1, 2]
-    assert build("resnet50").load_state_dict(load_file(path))
-
-
-def test_a_file_is_written_whole_or_not_at_all(network: MaskRCNN, tmp_path: Path) -> None:
+def test_a_file_is_written_whole_or_not_at_all(network: LesionRCNN, tmp_path: Path) -> None:
     write(network, tmp_path / "w.safetensors")
 
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_earlier_weights_are_gone_on_from_with_their_first_layers_frozen(
+    network: LesionRCNN, tmp_path: Path
+) -> None:
+    write(network, tmp_path / "w.safetensors")
+
+    again = start_from(TINY, tmp_path / "w.safetensors")
+
+    body = dict(again.backbone.body.named_parameters())
+    assert not any(one.requires_grad for name, one in body.items() if name.startswith(FROZEN))
+    assert body["layer2.0.conv1.weight"].requires_grad
+    for key, value in network.state_dict().items():
+        assert torch.equal(again.state_dict()[key], value)
+
+
+def test_shipped_weights_of_whole_numbers_can_be_gone_on_from(
+    network: LesionRCNN, tmp_path: Path
+) -> None:
+    save_file(pack(network.state_dict()), tmp_path / "w.safetensors")
+
+    again = start_from(TINY, tmp_path / "w.safetensors")
+
+    kept, before = (one.dense_head.join[0].weight for one in (again, network))
+    assert (kept - before).abs().max() < before.abs().max() / 100
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    save_file({"conv.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
+
+    with pytest.raises(BrokenWeights, match=r"w.safetensors: tensors do not fit a resnet50"):
+        start_from(TINY, tmp_path / "w.safetensors")
+
+
+def test_steps_go_on_where_a_state_stands(network: LesionRCNN, pair: Examples) -> None:
+    state = State(network, TINY)
+    list(islice(learn(state, pair, TINY), 3))
+
+    numbers = [step.number for step in islice(learn(state, pair, TINY), 2)]
+
+    assert numbers == [4, 5]
