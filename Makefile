@@ -7,7 +7,7 @@ WITH_TRAIN := .venv/.with-train
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format bench readme-picture train-deps lock clean
+.PHONY: help install demo serve test check format bench readme-picture compare train-deps lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,12 +54,17 @@ readme-picture: $(READY) ## Draw the README's picture anew, from the phantom
 	@$(BIN)/hilum segment build/phantom --out build/picture
 	@mkdir -p docs/images && cp build/picture/card.png docs/images/report.png
 
+compare: $(READY) ## Compare both networks: DATA=labelled-folder [CONTROLS=folder] [RUNS=fold-runs, else shipped weights]
+	@test -n "$(DATA)" || { echo "Name the labelled slices: make compare DATA=folder RUNS=runs" >&2; exit 2; }
+	@$(BIN)/hilum compare resnet50 resnet101 --data "$(DATA)" --docs docs/networks \
+	  $(if $(CONTROLS),--controls "$(CONTROLS)") $(if $(RUNS),--runs "$(RUNS)")
+
 train-deps: $(READY) ## Add the chest-CT backbone that training starts from (235 MB)
 	$(BIN)/uv pip install --require-hashes --requirement locks/train.lock
 	@touch $(WITH_TRAIN)
 
 lock: $(READY) ## Bring every lock file up to date with pyproject.toml
-	$(COMPILE) --extra api --extra worker --extra s3 --extra local --group dev \
+	$(COMPILE) --extra api --extra worker --extra s3 --extra local --extra research --group dev \
 	  --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra api --extra s3 --constraint requirements.lock \
 	  --output-file locks/api.lock pyproject.toml

@@ -76,8 +76,26 @@ def bootstrap(
 
     Source: Efron 1979, percentile method.
     """
+    return bootstrap_each(items, lambda drawn: [statistic(drawn)], seed=seed)[0]
+
+
+def bootstrap_each(
+    items: Sequence[Item], statistics: Callable[[Sequence[Item]], Sequence[float]], *, seed: int = 0
+) -> list[Interval]:
+    """Give several statistics of slices, each with its interval, from the same draws.
+
+    A draw for which a statistic is not a number, since it drew no slice that has any, is left out.
+    """
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(items), (RESAMPLES, len(items)))
-    values = [statistic([items[index] for index in draw]) for draw in draws]
-    low, high = np.percentile(values, [2.5, 97.5])
-    return Interval(statistic(items), float(low), float(high))
+    values = np.array([statistics([items[index] for index in draw]) for draw in draws])
+    low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
+    return [
+        Interval(float(value), float(below), float(above))
+        for value, below, above in zip(statistics(items), low, high, strict=True)
+    ]
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean of figures of slices."""
+    return float(np.mean(values))

@@ -1,13 +1,11 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from hilum.evaluation.evaluate import (
     Look,
-    choose_threshold,
-    cross_fitted_dice,
     evaluate,
     judge,
     lesion_share,
@@ -15,6 +13,7 @@ from hilum.evaluation.evaluate import (
 )
 from hilum.networks.detections import Detections
 from hilum.training.data import Example
+from tests.hilum.evaluation.boxes import detections
 
 Make = Callable[..., Look]
 
@@ -30,16 +29,10 @@ class OneBox:
                 scores=np.array([0.9], np.float32),
                 labels=np.array([1]),
                 masks=np.ones((1, 28, 28), np.float32),
-                dense=_quarter(height, width),
+                dense=np.zeros((2, height, width), np.float32),
             )
             for _ in images
         ]
-
-
-def _quarter(height: int, width: int) -> NDArray[np.float32]:
-    dense = np.zeros((2, height, width), np.float32)
-    dense[0, : height // 2, : width // 2] = 0.9
-    return dense
 
 
 def test_a_lesion_above_the_threshold_is_found_and_one_below_is_not(seen: Make) -> None:
@@ -49,7 +42,7 @@ def test_a_lesion_above_the_threshold_is_found_and_one_below_is_not(seen: Make) 
 
 def test_a_lesion_of_the_wrong_class_counts_as_lesion_but_not_as_class(seen: Make) -> None:
     right, wrong = seen(label=2), seen(label=1)
-    mistaken = Look(right.example, wrong.probabilities, right.lung, 0.1)
+    mistaken = Look(right.example, wrong.probabilities, right.lung, 0.1, wrong.detections)
 
     judged = judge(mistaken, 0.5)
 
@@ -63,36 +56,6 @@ def test_the_share_of_a_control_is_counted_inside_its_lung(seen: Make) -> None:
     control.probabilities[:, 10:] = 0.9  # below the lung
 
     assert lesion_share(control, 0.5) == pytest.approx(100 / 200)
-
-
-def test_the_threshold_falls_between_what_is_true_and_what_is_not(seen: Make) -> None:
-    lesions = [seen(str(index), certainty=0.8, halo=0.42) for index in range(3)]
-
-    assert 0.42 < choose_threshold(lesions) <= 0.8
-
-
-def test_of_thresholds_as_good_the_highest_is_taken(seen: Make) -> None:
-    assert choose_threshold([seen(certainty=0.63)]) == 0.6
-
-
-def test_a_little_dice_is_given_up_for_a_higher_threshold(seen: Make) -> None:
-    lesions = [seen(str(index), certainty=0.8) for index in range(200)]
-    faint = seen("faint", certainty=0.3)
-
-    assert choose_threshold([*lesions, faint]) == 0.8
-    assert choose_threshold([*lesions[:10], faint]) == 0.3
-
-
-def test_cross_fitting_cuts_a_slice_where_the_others_would(seen: Make) -> None:
-    plain = [seen(str(index), certainty=0.8) for index in range(4)]
-    odd = seen("odd", certainty=0.6)
-    slices = [*plain, odd]
-
-    figure = cross_fitted_dice(slices)
-
-    # The others do not know how faint the odd slice is and cut at 0.8, so it is lost.
-    assert evaluate(slices, [], choose_threshold(slices)).dice.value == 1
-    assert figure.value == pytest.approx(4 / 5)
 
 
 def test_an_evaluation_sums_up_classes_pixels_and_controls(seen: Make) -> None:
@@ -114,13 +77,66 @@ def test_an_evaluation_sums_up_classes_pixels_and_controls(seen: Make) -> None:
     assert result.control_share.value == pytest.approx(0.25)
     assert result.controls_clean is not None
     assert result.controls_clean.value == 0.5
+    assert result.control_lesions is not None
+    assert result.control_lesions.value == 0.5
+    assert result.seconds_per_slice.value == pytest.approx(0.1)
+
+
+def test_an_evaluation_has_the_average_precision_of_lesions_and_of_each_class(seen: Make) -> None:
+    right = seen("a", label=1)
+    mistaken = replace(seen("b", label=2), probabilities=right.probabilities)
+
+    result = evaluate([right, mistaken], [], 0.5)
+
+    assert result.lesions is not None
+    assert result.lesions.ap50.value == 1
+    assert result.ground_glass is not None
+    # Found as well as the true one, so either may come first: the first by name does.
+    assert result.ground_glass.ap.value == 1
+    assert result.consolidation is not None
+    assert result.consolidation.ap50.value == 0
+
+
+def test_lesions_are_read_from_the_map_unless_boxes_are_asked_for(seen: Make) -> None:
+    boxless = replace(seen("a"), detections=detections([], [], []))
+
+    by_map, by_boxes = (
+        evaluate([boxless], [], 0.5, **given) for given in ({}, {"reading": "boxes"})
+    )
+
+    assert by_map.reading == "map"
+    assert by_map.lesions is not None
+    assert by_map.lesions.ap50.value == 1
+    assert by_boxes.lesions is not None
+    assert by_boxes.lesions.ap50.value == 0
+
+
+def test_the_lesion_share_is_judged_over_one_lung_for_both(seen: Make) -> None:
+    exact, larger = seen("a", label=1), seen("b", label=1, halo=0.6)
+
+    result = evaluate([exact, larger], [], 0.5)
+
+    # The black picture is all air: 50 of 400 pixels too many on one of two slices.
+    assert result.share is not None
+    assert result.share.bias.value == pytest.approx(100 * 50 / 400 / 2)
+    assert result.share.error.value == pytest.approx(100 * 50 / 400 / 2)
+
+
+def test_masks_of_one_class_say_nothing_of_classes(seen: Make) -> None:
+    result = evaluate([seen(label=1)], [], 0.5)
+
+    assert result.dice_ground_glass is None
+    assert result.ground_glass is None
+    assert result.lesions is not None
 
 
 def test_figures_without_their_slices_are_absent(seen: Make) -> None:
-    result = evaluate([seen(label=1)], [], 0.5)
+    result = evaluate([seen(label=2)], [], 0.5)
 
-    assert result.dice_consolidation is None
+    assert result.dice_consolidation is not None
+    assert result.dice_ground_glass is None
     assert result.control_share is None
+    assert result.share is None
 
 
 def test_looking_shows_every_slice_in_its_own_shape() -> None:
@@ -134,5 +150,7 @@ def test_looking_shows_every_slice_in_its_own_shape() -> None:
 
     assert told == ["a", "b"]
     assert looks[1].probabilities.shape == (2, 40, 24)
-    assert looks[1].probabilities[0, :20, :12].min() == pytest.approx(0.9)
+    # Half of it is the dense branch, which saw nothing.
+    assert looks[1].probabilities[0, :20, :12].min() == pytest.approx(0.45)
+    assert looks[1].detections.scores == pytest.approx([0.9])
     assert not looks[1].probabilities[0, 20:].any()

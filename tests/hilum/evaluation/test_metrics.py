@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import dice as dice_distance
 
-from hilum.evaluation.metrics import Counts, bootstrap, compare, pool
+from hilum.evaluation.metrics import Counts, bootstrap, bootstrap_each, compare, mean, pool
 
 WORKED = Counts(true_positives=6, false_positives=2, false_negatives=4)
 
@@ -65,3 +65,22 @@ def test_the_same_seed_draws_the_same_interval() -> None:
     values = [0.1, 0.5, 0.9]
 
     assert bootstrap(values, max, seed=4) == bootstrap(values, max, seed=4)
+
+
+def test_several_statistics_come_from_the_same_draws() -> None:
+    values = np.random.default_rng(3).random(30).tolist()
+
+    middle, top = bootstrap_each(values, lambda drawn: [mean(drawn), max(drawn)])
+
+    assert middle == bootstrap(values, mean)
+    assert top == bootstrap(values, max)
+
+
+def test_a_draw_without_a_figure_is_left_out() -> None:
+    values = [np.nan, 2.0, 2.0]
+
+    interval = bootstrap(
+        values, lambda drawn: float(np.mean([one for one in drawn if one > 0] or np.nan))
+    )
+
+    assert (interval.value, interval.low, interval.high) == (2, 2, 2)

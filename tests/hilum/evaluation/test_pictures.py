@@ -11,14 +11,44 @@ from hilum.evaluation.pictures import picture, write_pictures
 Make = Callable[..., Look]
 
 
-def test_pictures_are_named_worst_first(seen: Make, tmp_path: Path) -> None:
+def test_few_slices_are_all_drawn_the_worst_first(seen: Make, tmp_path: Path) -> None:
     looks = [seen("good"), seen("bad", certainty=0.1)]
 
-    written = write_pictures(looks, tmp_path / "new", threshold=0.5)
+    written = write_pictures(looks, [], tmp_path / "new", threshold=0.5)
 
-    assert [path.name for path in written] == ["000-dice-0.00-bad.png", "001-dice-1.00-good.png"]
+    assert [path.name for path in written] == [
+        "slice-000-dice-0.00-bad.png",
+        "slice-001-dice-1.00-good.png",
+    ]
     with Image.open(written[0]) as opened:
         assert opened.size == (40, 20)
+
+
+def test_of_many_slices_the_worst_the_median_and_the_best_are_drawn(
+    seen: Make, tmp_path: Path
+) -> None:
+    looks = [seen("bad", certainty=0.1), *(seen(f"good{index}") for index in range(19))]
+
+    written = write_pictures(looks, [], tmp_path, threshold=0.5)
+
+    kinds = [path.name.split("-")[:2] for path in written]
+    assert kinds == [
+        *(["worst", rank] for rank in ("000", "001", "002")),
+        *(["median", rank] for rank in ("008", "009", "010")),
+        *(["best", rank] for rank in ("017", "018", "019")),
+    ]
+    assert written[0].name.endswith("bad.png")
+
+
+def test_the_controls_with_most_found_in_them_are_drawn(seen: Make, tmp_path: Path) -> None:
+    controls = [seen("clean", label=0, certainty=0.0), seen("ill", label=0, certainty=0.9)]
+
+    written = write_pictures([], controls, tmp_path, threshold=0.5)
+
+    assert [path.name for path in written] == [
+        "control-000-share-0.5000-ill.png",
+        "control-001-share-0.0000-clean.png",
+    ]
 
 
 def test_the_left_half_is_bare_and_the_right_half_shows_what_was_found(seen: Make) -> None:

@@ -1,46 +1,92 @@
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from hilum.evaluation.evaluate import Look
-from hilum.evaluation.release import Trained, release
-from hilum.networks.maskrcnn import build
-from hilum.networks.weights import load_path, read_card
-from hilum.training.batches import Examples
-from hilum.training.engine import write
-from hilum.training.recipes import Recipe
+from hilum.cards import Card, read_card
+from hilum.errors import ConfigurationError
+from hilum.evaluation.evaluate import Evaluation
+from hilum.evaluation.release import Order, release
+from hilum.networks.weights import load_path
+from tests.hilum.evaluation.runs import NAMES, lesion_slice
 
 
-@pytest.fixture
-def trained(seen: Callable[..., Look], tmp_path: Path) -> Trained:
-    """A run that learnt nothing, with three slices and one control to judge it."""
-    torch.manual_seed(3)
-    weights = tmp_path / "tiny-float32.safetensors"
-    write(build("resnet50"), weights)
-    judged = Examples([seen(name).example for name in "xyz"], [seen("c", label=0).example])
-    learnt = Examples([seen("l").example], [])
-    return Trained(Recipe("tiny", "resnet50"), weights, 7, learnt, judged)
-
-
-def test_a_release_can_be_loaded_and_says_where_it_comes_from(
-    trained: Trained, tmp_path: Path
-) -> None:
-    looked: list[str] = []
-
-    card, evaluation = release(
-        trained, tmp_path / "out", version="1.2.3", progress=lambda one: looked.append(one.name)
+@pytest.fixture(scope="module")
+def order(runs: Path) -> Order:
+    """Three labelled slices, each held out by one of two fold runs, and two controls."""
+    return Order(
+        recipe="tiny",
+        runs=runs,
+        version="1.2.3",
+        lesions=[lesion_slice(name) for name in (*NAMES, "unknown")],
+        controls=[lesion_slice(name, ill=False) for name in ("healthy", "known")],
+        device="cpu",
     )
 
-    segmenter = load_path(tmp_path / "out" / "maskrcnn-tiny.safetensors", device="cpu")
-    assert segmenter.info == card.info
-    assert segmenter.info.operating_point == evaluation.threshold
-    assert card == read_card(tmp_path / "out" / "maskrcnn-tiny.safetensors")
+
+@pytest.fixture(scope="module")
+def released(
+    order: Order, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Card, Evaluation, list[str]]:
+    """The weights, their card, the figures, and the slices looked at on the way."""
+    folder = tmp_path_factory.mktemp("released") / "new"
+    looked: list[str] = []
+    card, evaluation = release(order, folder, lambda one: looked.append(one.name))
+    return folder / "maskrcnn-tiny.safetensors", card, evaluation, looked
+
+
+Released = tuple[Path, Card, Evaluation, list[str]]
+
+
+def test_a_release_can_be_loaded_and_cuts_where_it_was_judged(released: Released) -> None:
+    path, card, evaluation, _ = released
+
+    segmenter = load_path(path, device="cpu")
+
+    assert segmenter.info.operating_point == card.operating_point == evaluation.threshold
+    assert segmenter.info.sha256 == card.sha256
+    assert card == read_card(path)
     assert card.version == "1.2.3"
-    assert card.recipe["steps_made"] == 7
-    assert card.data["learnt"] == ["l"]
-    assert card.data["held_out"] == ["x", "y", "z"]
-    assert {"dice", "dice_float32", "dice_cross_fitted"} <= set(card.metrics)
+
+
+def test_slices_are_judged_out_of_fold_twice_and_controls_once(released: Released) -> None:
+    _, card, evaluation, looked = released
+
+    assert looked == [*NAMES, *NAMES, "healthy"]
+    assert (evaluation.slices, evaluation.controls) == (3, 1)
+    assert [(fold["fold"], fold["slices"]) for fold in card.metrics["folds"]] == [(0, 2), (1, 1)]
+
+
+def test_a_card_has_every_figure_and_none_of_the_machine(released: Released) -> None:
+    _, card, _, _ = released
+
+    assert {"dice", "dice_cross_fitted", "dice_float32", "lesions", "share"} <= set(card.metrics)
     assert "seconds_per_slice" not in card.metrics
-    assert looked == ["x", "y", "z", "c", "x", "y", "z"]
+    assert card.metrics["dice_lost_to_int8"] == pytest.approx(
+        card.metrics["dice_float32"] - card.metrics["dice"]["value"]
+    )
+
+
+def test_a_card_says_where_the_weights_come_from(released: Released) -> None:
+    _, card, _, _ = released
+
+    assert [stage["steps_made"] for stage in card.recipe["stages"]] == [7]
+    assert card.data["learnt"] == list(NAMES)
+    assert card.data["held_out_controls"] == ["healthy"]
+    assert card.licences["ward"] == "not stated"
+    assert "/somewhere" not in str(card)
+    assert any("1 of 4 labelled slices" in limit for limit in card.limits)
+
+
+def test_controls_that_the_run_learnt_cannot_stand_for_unseen_ones(
+    order: Order, tmp_path: Path
+) -> None:
+    learnt = replace(order, controls=order.controls[1:])
+
+    with pytest.raises(ConfigurationError, match="held out none of 1 controls"):
+        release(learnt, tmp_path)
+
+
+def test_a_recipe_without_a_finished_run_is_refused(order: Order, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"absent\.run\.json: no readable record"):
+        release(replace(order, recipe="absent"), tmp_path)
