@@ -40,7 +40,7 @@ STATUS: Final[Mapping[type[HilumError], HTTPStatus]] = {
     errors.InvalidRequest: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownPipeline: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownNetwork: HTTPStatus.UNPROCESSABLE_ENTITY,
-    errors.NetworkNotTrained: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NetworkExists: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnsafeCallback: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyConflict: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UnknownJob: HTTPStatus.NOT_FOUND,

@@ -11,10 +11,12 @@ from flask import Response
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import problem
+from api.orders import find_usual
 from api.parts import Parts, parts
 from api.schemas.service import HealthJSON
 from db.schema import check_migrated
 from hilum import __version__
+from hilum.catalogue import CT_LESIONS
 from hilum.errors import HilumError
 from hilum.storage import check_free
 
@@ -28,10 +30,15 @@ def _check_disk(of: Parts) -> None:
     check_free(of.settings.spool_dir, needed=0, min_free_mb=of.settings.min_free_mb)
 
 
+def _check_network(of: Parts) -> None:
+    find_usual(of.settings, CT_LESIONS)
+
+
 CHECKS: Final[Mapping[str, Callable[[Parts], None]]] = {
     "database": lambda of: check_migrated(of.engine),
     "queue": lambda of: of.bell.check(),
     "disk": _check_disk,
+    "network": _check_network,
 }
 """What must be there for an upload to be taken; each raises what is wrong."""
 
@@ -47,7 +54,7 @@ def live() -> dict[str, Any]:
 @health.output(HealthJSON)
 @health.doc(responses={503: "Something that an upload needs is missing."})
 def ready() -> dict[str, Any] | Response:
-    """Tell whether uploads can be taken: database and migrations, queue, disk."""
+    """Tell whether uploads can be taken: database and migrations, queue, disk, network."""
     troubles = find_troubles(parts())
     if not troubles:
         return {"status": "ok", "version": __version__}

@@ -93,6 +93,7 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
         study_id=study_id,
         pipeline=order.pipeline,
         network=order.network,
+        network_asked=order.network_asked,
         priority=order.priority,
         slice_count=slice_count,
         idempotency_key=order.idempotency_key,

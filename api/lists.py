@@ -37,6 +37,9 @@ LONGEST_CURSOR: Final = 512
 NEWEST_FIRST: Final = "-created_at"
 
 NAME: Final = Regexp(r"^[a-z0-9-]{1,64}$", error="Must be a name of letters, digits and dashes.")
+NETWORK: Final = Regexp(
+    r"^[a-z0-9-]{1,64}(@[0-9.]{1,40})?$", error="Must be a name, or a name, @ and a version."
+)
 UID: Final = Regexp(r"^[0-9.]{1,64}$", error="Must be a DICOM UID.")
 SHARE: Final = Range(0, 1)
 
@@ -88,7 +91,7 @@ class JobsQuery(ListQuery):
     state = Enum(State, by_value=True)
     priority = Enum(Priority, by_value=True)
     pipeline = String(validate=NAME)
-    network = String(validate=NAME)
+    network = String(validate=NETWORK, metadata=_note("`name@version`, or `name` for all."))
     study_id = UUID(metadata=_note("Of this upload."))
     sort = _sort_by(JOB_SORTS)
 
@@ -111,7 +114,7 @@ class ReportsQuery(ListQuery):
     lesion_share_min = Float(attribute="share_from", validate=SHARE, metadata=_note("Included."))
     lesion_share_max = Float(attribute="share_to", validate=SHARE, metadata=_note("Included."))
     pipeline = String(validate=NAME)
-    network = String(validate=NAME)
+    network = String(validate=NETWORK, metadata=_note("`name@version`, or `name` for all."))
     study_uid = String(validate=UID, metadata=_note("Of this study, whichever upload of it."))
     sort = _sort_by(REPORT_SORTS)
 

@@ -14,9 +14,10 @@ from marshmallow import RAISE, ValidationError
 from api.callbacks import check_callback
 from api.errors import explain
 from db.tables import JobRow
-from hilum.catalogue import CT_LESIONS, network_name, pipeline_card
-from hilum.errors import IdempotencyConflict, InvalidRequest
+from hilum.catalogue import CT_LESIONS, PipelineCard, pipeline_card
+from hilum.errors import IdempotencyConflict, InvalidRequest, MissingSetting, UnknownNetwork
 from hilum.jobs import Priority
+from hilum.registry import Entry, Registry, is_version_of
 from hilum.settings import Settings
 
 PRINTABLE: Final = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
@@ -34,7 +35,10 @@ class OrderJSON(Schema):
         metadata={"description": f"Name of a pipeline; `{CT_LESIONS.name}` where absent."}
     )
     network = String(
-        metadata={"description": "Name of one of its networks; the installation's where absent."}
+        metadata={
+            "description": "One of its networks: `name` for the newest version, or `name@version`;"
+            " the installation's where absent."
+        }
     )
     priority = String(
         validate=OneOf([priority.value for priority in Priority]),
@@ -65,7 +69,9 @@ class Order:
 
     Attributes:
         tenant_id: who asks.
-        pipeline, network: what is to run.
+        pipeline: what is to run.
+        network: the version that is to run, as `name@version`.
+        network_asked: what the tenant called it, or the installation's usual one.
         priority: how urgent it is.
         callback_url: whom to tell at the end.
         idempotency_key: names this request among the tenant's.
@@ -74,6 +80,7 @@ class Order:
     tenant_id: UUID
     pipeline: str
     network: str
+    network_asked: str
     priority: Priority
     callback_url: str | None
     idempotency_key: str | None
@@ -92,17 +99,20 @@ class Order:
         Raises:
             InvalidRequest: a field is unknown or malformed.
             UnknownPipeline, UnknownNetwork, UnsafeCallback: it has a wrong value.
+            MissingSetting: it names no network, and the installation's usual one is not there.
         """
         asked = _load(fields)
         card = pipeline_card(asked.get("pipeline", CT_LESIONS.name))
-        usual = settings.network if settings.network in card.networks else None
+        network = asked.get("network")
+        chosen = find_usual(settings, card) if network is None else _find(network, settings, card)
         callback_url = asked.get("callback_url")
         if callback_url is not None:
             check_callback(callback_url, allow_private=settings.callback_private)
         return cls(
             tenant_id=tenant_id,
             pipeline=card.name,
-            network=network_name(card, asked.get("network", usual)),
+            network=chosen.id,
+            network_asked=network or settings.network,
             priority=Priority(asked.get("priority", Priority.ROUTINE)),
             callback_url=callback_url,
             idempotency_key=idempotency_key,
@@ -114,11 +124,29 @@ class Order:
         Raises:
             IdempotencyConflict: it is another pipeline or network.
         """
-        if (job.pipeline, job.network) != (self.pipeline, self.network):
+        # A newer version may have come since: the key still belongs to the job of the older one.
+        is_same = is_version_of(job.network, self.network_asked)
+        if job.pipeline != self.pipeline or not is_same:
             raise IdempotencyConflict(
                 f"The idempotency key belongs to job {job.id} by {job.pipeline} with"
                 f" {job.network}, expected the same, found {self.pipeline} with {self.network}."
             )
+
+
+def find_usual(settings: Settings, pipeline: PipelineCard) -> Entry:
+    """Return the network that runs where a request names none.
+
+    Raises:
+        MissingSetting, BrokenWeights: the installation lacks it.
+    """
+    try:
+        return _find(settings.network, settings, pipeline)
+    except UnknownNetwork as error:
+        raise MissingSetting(f"HILUM_NETWORK: {error.message}") from error
+
+
+def _find(asked: str, settings: Settings, pipeline: PipelineCard) -> Entry:
+    return Registry.at(settings.weights).find(asked, pipeline)
 
 
 def _load(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,8 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.schema import check_migrated, head
 from db.session import make_engine
-from hilum.catalogue import PIPELINES
 from hilum.errors import HilumError
+from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 from hilum.settings import MIB, Settings
 from hilum.storage import StudyStore
 from worker.celery import make_app, visibility_timeouts
@@ -102,19 +102,41 @@ def _check_device() -> Check:
 
 
 def _check_weights() -> Iterator[Check]:
-    from hilum.networks.weights import load  # noqa: PLC0415 - likewise, it imports torch
+    sound, broken = SHIPPED_ALONE.survey()
+    yield from (_check_entry(one, one.name) for one in sound)
+    yield from (_tell_broken(one) for one in broken)
 
-    for network in sorted({name for card in PIPELINES.values() for name in card.networks}):
-        try:
-            info = load(network, device="cpu").info
-            yield Check(f"weights {network}", Health.OK, f"{info.version}, {info.sha256[:12]}")
-        except HilumError as error:
-            untrained = error.code == "network_not_trained"
-            health = Health.WARN if untrained else Health.FAIL
-            yield Check(f"weights {network}", health, error.message)
+
+def _check_entry(entry: Entry, name: str) -> Check:
+    from hilum.networks.weights import verify  # noqa: PLC0415 - likewise, it imports torch
+
+    try:
+        card = verify(entry.path)
+    except HilumError as error:
+        return Check(f"weights {name}", Health.FAIL, error.message)
+    return Check(f"weights {name}", Health.OK, f"{card.version}, {card.sha256[:12]}")
+
+
+def _tell_broken(one: Broken) -> Check:
+    return Check(f"weights {one.path.stem}", Health.FAIL, one.error.message)
 
 
 # ── What the settings name ────────────────────────────────────────────────────────────────────
+
+
+def check_networks(settings: Settings) -> Iterator[Check]:
+    """Look at the usual network, and at the installation's own."""
+    registry = Registry.at(settings.weights)
+    try:
+        yield Check(
+            "network", Health.OK, f"{registry.find(settings.network).id} where none is named"
+        )
+    except HilumError as error:
+        yield Check("network", Health.FAIL, f"HILUM_NETWORK: {error.message}")
+    sound, broken = registry.survey()
+    yield from (_tell_broken(one) for one in broken if not one.is_shipped)
+    if importlib.util.find_spec("torch") is not None:
+        yield from (_check_entry(one, one.id) for one in sound if not one.is_shipped)
 
 
 def check_database(settings: Settings) -> Iterator[Check]:
@@ -206,5 +228,6 @@ INSTALLATION: Final[Sequence[Callable[[Settings], Iterator[Check]]]] = (
     check_queue,
     check_timeouts,
     check_storage,
+    check_networks,
 )
 """Every check that needs settings."""

@@ -24,7 +24,7 @@ MONTAGE: Final = Path("demo-montage.png")
 
 @click.command(short_help="Start everything, send a study and show its report.")
 @click.argument("study", required=False, type=click.Path(exists=True, path_type=Path))
-@click.option("--network", help="resnet50 or resnet101.")
+@click.option("--network", help="As `hilum weights list` has it.")
 @home_option
 @host_option
 @port_option

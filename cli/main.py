@@ -41,7 +41,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     },
     "Networks": {
         "train": ("cli.train:train", "Train a network on labelled slices."),
+        "pseudo-label": (
+            "cli.pseudo:pseudo_label",
+            "Let trained networks label slices to learn from.",
+        ),
+        "weights": ("cli.weights:weights", "List, verify and import networks."),
         "evaluate": ("cli.evaluate:evaluate", "Measure a network on slices it has not seen."),
+        "compare": ("cli.compare:compare", "Compare networks on the same slices."),
+        "release": ("cli.release:release", "Pack a trained network and write its card."),
     },
 }
 """Every command: where it lives, and its one sentence, so that help loads none of them."""

@@ -9,11 +9,13 @@ import click
 
 from cli.findings import show_report, show_slice
 from cli.progress import Board
+from cli.site import site_option
 from cli.terminal import narrate
 from hilum.findings import Analysis
 from hilum.nifti import write_nifti
 from hilum.pipelines.analyse import analyse_fully
 from hilum.pipelines.one_slice import SliceAnalysis, analyse_slice
+from hilum.registry import Registry
 from hilum.render import card_png, montage_png, overlay_png
 
 
@@ -22,7 +24,8 @@ from hilum.render import card_png, montage_png, overlay_png
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write results to."
 )
-@click.option("--network", help="resnet50 or resnet101; the pipeline's default if not given.")
+@click.option("--network", help="As `hilum weights list` has it; the default if not given.")
+@site_option
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -32,18 +35,27 @@ from hilum.render import card_png, montage_png, overlay_png
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def segment(
-    path: Path, out: Path | None, network: str | None, device: str, *, as_json: bool
+    path: Path,
+    out: Path | None,
+    network: str | None,
+    site: Path | None,
+    device: str,
+    *,
+    as_json: bool,
 ) -> None:
     """Segment, measure and grade the study in PATH, a folder or a zip of DICOM files.
 
     A single DICOM file is measured in square millimetres and gets no verdict.
     """
+    registry = Registry(site)
     if path.is_file() and not zipfile.is_zipfile(path):
-        one = analyse_slice(path, network=network, device=device)
+        one = analyse_slice(path, network=network, device=device, registry=registry)
         files, document = _slice_files(one), one.report.to_json()
     else:
         with Board() as board:
-            whole = analyse_fully(path, network=network, device=device, progress=board.stage)
+            whole = analyse_fully(
+                path, network=network, device=device, registry=registry, progress=board.stage
+            )
             board.finish()
         files, document = _study_files(whole), whole.report.to_json()
     if as_json:

@@ -10,12 +10,22 @@ from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
-from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
+from db.pages import (
+    Conditions,
+    Listing,
+    Page,
+    SortColumns,
+    fetch_page,
+    iterate,
+    narrow,
+    version_of,
+)
 from db.session import Sessions
 from db.steps import record, take_step
 from db.tables import JobEventRow, JobRow
 from hilum.errors import IdempotencyConflict, NotCancellable, QueueUnavailable, UnknownJob
 from hilum.jobs import Priority, State
+from hilum.registry import is_version_of
 
 SUBMIT_TRIES = 3
 """A job that stood in the way may end between two looks; it cannot do so again and again."""
@@ -34,7 +44,8 @@ class JobFilter:
     """Which jobs a list holds; None asks nothing.
 
     Attributes:
-        state, priority, pipeline, network: exactly this one.
+        state, priority, pipeline: exactly this one.
+        network: this one, as `name@version`, or every version of a `name`.
         study_id: of this upload.
         since, until: submitted at or after, and before.
     """
@@ -52,7 +63,7 @@ FILTERS: Conditions = {
     "state": JobRow.state.__eq__,
     "priority": JobRow.priority.__eq__,
     "pipeline": JobRow.pipeline.__eq__,
-    "network": JobRow.network.__eq__,
+    "network": version_of(JobRow.network),
     "study_id": JobRow.study_id.__eq__,
     "since": JobRow.created_at.__ge__,
     "until": JobRow.created_at.__lt__,
@@ -69,6 +80,7 @@ def submit_job(
     study_id: UUID,
     pipeline: str,
     network: str,
+    network_asked: str | None = None,
     priority: Priority,
     slice_count: int,
     idempotency_key: str | None,
@@ -79,12 +91,17 @@ def submit_job(
     The same idempotency key, or a job that has not failed for the same study, pipeline and network,
     is answered with the job there is, whoever of two callers was first.
 
+    `network` is `name@version`, `network_asked` what the client called it: a key that is sent again
+    after a newer version came still belongs to the job of the older one.
+
     Raises:
         IdempotencyConflict: the key was used for another study, pipeline or network.
     """
     wanted: dict[str, UUID | str] = {"study_id": study_id, "pipeline": pipeline, "network": network}
     for _ in range(SUBMIT_TRIES):
-        present = _present_job(session, tenant_id, idempotency_key, wanted)
+        present = _present_job(
+            session, tenant_id, idempotency_key, wanted, network_asked or network
+        )
         if present is not None:
             return present, False
         job_id = session.scalar(
@@ -108,18 +125,19 @@ def submit_job(
 
 
 def _present_job(
-    session: Session, tenant_id: UUID, key: str | None, wanted: dict[str, UUID | str]
+    session: Session, tenant_id: UUID, key: str | None, wanted: dict[str, UUID | str], asked: str
 ) -> JobRow | None:
     if key is not None:
         job = find_job_by_idempotency_key(session, tenant_id, key)
         if job is not None:
-            return _same_request(job, wanted)
+            return _same_request(job, wanted, asked)
     same = (getattr(JobRow, name) == value for name, value in wanted.items())
     return session.scalar(_of(tenant_id).where(LIVE, *same))
 
 
-def _same_request(job: JobRow, wanted: dict[str, UUID | str]) -> JobRow:
-    if any(getattr(job, name) != value for name, value in wanted.items()):
+def _same_request(job: JobRow, wanted: dict[str, UUID | str], asked: str) -> JobRow:
+    is_same = (job.study_id, job.pipeline) == (wanted["study_id"], wanted["pipeline"])
+    if not is_same or not is_version_of(job.network, asked):
         raise IdempotencyConflict(
             f"The idempotency key belongs to job {job.id} of study {job.study_id} by"
             f" {job.pipeline} with {job.network}, expected the same request."

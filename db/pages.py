@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.session import Sessions
 from hilum.errors import InvalidRequest
+from hilum.registry import AT
 
 LARGEST_PAGE = 500
 """Rows; more would hold a connection for too long."""
@@ -88,6 +89,11 @@ def fetch_page(
         return Listing(rows, None)
     _, value, row_id = found[page.limit - 1]
     return Listing(rows, _write_cursor(page.sort, value, row_id))
+
+
+def version_of(column: InstrumentedAttribute[str]) -> Callable[[str], ColumnElement[bool]]:
+    """Return the condition that a column names a network, or any version of it."""
+    return lambda asked: (column == asked) | column.startswith(f"{asked}{AT}", autoescape=True)
 
 
 def narrow(query: Select[R], chosen: object, conditions: Conditions) -> Select[R]:

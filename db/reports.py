@@ -11,7 +11,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, defer, joinedload
 
 from db.jobs import job_for
-from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
+from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
 from db.session import Sessions
 from db.steps import record
 from db.tables import ArtifactRow, FindingRow, JobRow, ReportRow, StudyRow
@@ -33,7 +33,8 @@ class ReportFilter:
     """Which reports a list holds; None asks nothing.
 
     Attributes:
-        verdict, grade, pipeline, network, review: exactly this one.
+        verdict, grade, pipeline, review: exactly this one.
+        network: this one, as `name@version`, or every version of a `name`.
         study_uid: of this study, whichever upload of it.
         share_from, share_to: lesion share of lung, 0..1, both included.
         since, until: written at or after, and before.
@@ -55,7 +56,7 @@ FILTERS: Conditions = {
     "verdict": ReportRow.verdict.__eq__,
     "grade": ReportRow.grade.__eq__,
     "pipeline": ReportRow.pipeline.__eq__,
-    "network": ReportRow.network.__eq__,
+    "network": version_of(ReportRow.network),
     "review": ReportRow.review.__eq__,
     "study_uid": lambda uid: ReportRow.study.has(StudyRow.study_uid == uid),
     "share_from": ReportRow.lesion_share.__ge__,

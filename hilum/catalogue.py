@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pipelines and networks as plain data: what may be asked for, without loading torch."""
+"""The pipelines as plain data: what may be asked for, without loading torch.
+
+Which networks there are, shipped and a hospital's own, is `hilum.registry`'s to say.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from hilum.errors import UnknownNetwork, UnknownPipeline
+from hilum.errors import UnknownPipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class PipelineCard:
         name: as asked for in a request.
         version: changes whenever the same study could give another report.
         modality: DICOM modality of the series it reads.
-        networks: names of the networks it can run; the first is the default.
+        networks: names of the networks that ship for it; the first is the default.
         labels: classes of its mask.
         intended_use: one sentence, printed in every report.
     """
@@ -74,18 +77,3 @@ def pipeline_card(name: str) -> PipelineCard:
         raise UnknownPipeline(
             f"There is no pipeline {name!r}; there is {', '.join(PIPELINES)}."
         ) from None
-
-
-def network_name(card: PipelineCard, asked: str | None) -> str:
-    """Return the network to run: the one asked for, or the pipeline's default.
-
-    Raises:
-        UnknownNetwork: the pipeline has no such network.
-    """
-    if asked is None:
-        return card.networks[0]
-    if asked not in card.networks:
-        raise UnknownNetwork(
-            f"Pipeline {card.name} has no network {asked!r}; it has {', '.join(card.networks)}."
-        )
-    return asked

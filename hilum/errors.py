@@ -12,13 +12,14 @@ HilumError
 │   │   ├── MissingRescale, MissingSpacing, MissingPosition, NotAxial
 │   │   └── UnreadablePixels, UnsupportedTransferSyntax
 │   ├── RequestError           what was asked for
-│   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkNotTrained, UnsafeCallback
+│   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   └── NotCancellable, IdempotencyConflict
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
-│   └── StorageFull, QueueUnavailable, DatabaseUnavailable, ServerUnreachable
+│   ├── StorageFull, QueueUnavailable, DatabaseUnavailable, ServerUnreachable
+│   └── NetworkAbsent
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations
 
@@ -252,10 +253,10 @@ class UnknownNetwork(RequestError):
     code = "unknown_network"
 
 
-class NetworkNotTrained(RequestError):
-    """The network exists but ships without weights."""
+class NetworkExists(RequestError):
+    """The name and version of the network are taken."""
 
-    code = "network_not_trained"
+    code = "network_exists"
 
 
 class UnsafeCallback(RequestError):
@@ -352,6 +353,12 @@ class ServerUnreachable(TransientError):
     """The Hilum server does not answer."""
 
     code = "server_unreachable"
+
+
+class NetworkAbsent(TransientError):
+    """This worker lacks the network that the job was accepted with."""
+
+    code = "network_absent"
 
 
 # ── ConfigurationError ────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,10 @@ class Settings(BaseSettings):
         description="Local folder where uploads are unpacked and remote studies are fetched to.",
     )
     network: str = Field(default="resnet50", description="Network where a request names none.")
+    weights: str = Field(
+        default="",
+        description="Folder of your own networks, the same for web servers and workers.",
+    )
     device: str = Field(default="auto", description="`auto`, `cpu` or `cuda`.")
     threads: int = Field(default=0, ge=0, description="CPU threads of a worker; 0 takes all cores.")
 

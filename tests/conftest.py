@@ -84,6 +84,29 @@ def tenant(sessions: Sessions) -> TenantRow:
 
 
 @pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site folder with the networks `ward@1.0.0` and `other@1.0.0`; never write to it."""
+    # Most tests need no torch, which takes seconds to load.
+    from tests.networks import import_untrained, write_untrained  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("networks")
+    source = write_untrained(folder / "maskrcnn-untrained.safetensors")
+    for name in ("ward", "other"):
+        import_untrained(source, folder / "site", name=name)
+    return folder / "site"
+
+
+@pytest.fixture
+def site(imported: Path, tmp_path: Path) -> Path:
+    """The same networks in a folder of the test's own."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    for path in imported.iterdir():
+        (folder / path.name).hardlink_to(path)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The images for development, which are not part of the project."""
     if not SHARED_DATA.exists():

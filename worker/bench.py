@@ -8,6 +8,7 @@ from typing import Self
 from db.session import Sessions, make_engine, make_sessions
 from hilum.findings import Analysis
 from hilum.pipelines.base import Networks, run_pipeline
+from hilum.registry import Registry
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from worker import gpu
@@ -37,6 +38,6 @@ class Bench:
         return cls(
             sessions=make_sessions(make_engine(settings.database_url)),
             store=StudyStore.open(settings.storage_url, min_free_mb=settings.min_free_mb),
-            networks=gpu.Networks(settings.device),
+            networks=gpu.Networks(settings.device, Registry.at(settings.weights)),
             settings=settings,
         )

@@ -1,43 +1,66 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The networks of one worker process.
+"""The networks of one worker process: the exact version that a job was accepted with.
 
 Nothing here runs before the fork: a parent that so much as asks whether there is a GPU leaves
 its children unable to use it.
 """
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 import torch
 
+from hilum.errors import NetworkAbsent, UnknownNetwork
 from hilum.networks.maskrcnn import Segmenter
-from hilum.networks.weights import load
+from hilum.networks.weights import load_path
+from hilum.registry import Entry, Registry
 from hilum.settings import Settings
+
+KEPT: Final = 2
+"""Networks in memory at a time: a hospital that compares two need not load one for every job."""
 
 log = structlog.get_logger(__name__)
 
 
 class Networks:
-    """Answers a network by name: loaded and warmed when first asked for, then kept."""
+    """Answers a network by name: loaded and warmed when first asked for, then kept a while."""
 
-    def __init__(self, device: str) -> None:
+    def __init__(self, device: str, registry: Registry) -> None:
         self._device = device
-        self._loaded: dict[str, Segmenter] = {}
+        self._registry = registry
+        self._loaded: OrderedDict[str, Segmenter] = OrderedDict()
 
     def __call__(self, name: str) -> Segmenter:
         """Return a network that is ready to run.
 
         Raises:
-            UnknownNetwork, NetworkNotTrained: there is none of this name, or no weights for it.
+            NetworkAbsent: this worker has none of this name and version.
             BrokenWeights: its file is not the one its card describes.
         """
-        if name not in self._loaded:
-            segmenter = load(name, device=self._device)
-            segmenter.warm_up()
-            self._loaded[name] = segmenter
-            log.info("network.loaded", network=name, device=str(segmenter.device))
-        return self._loaded[name]
+        entry = self._find(name)
+        if entry.id not in self._loaded:
+            self._load(entry)
+        self._loaded.move_to_end(entry.id)
+        return self._loaded[entry.id]
+
+    def _find(self, name: str) -> Entry:
+        try:
+            return self._registry.find(name)
+        except UnknownNetwork as error:
+            # The job was accepted, so another worker has it, or its files are still on their way.
+            raise NetworkAbsent(f"This worker lacks the job's network. {error.message}") from error
+
+    def _load(self, entry: Entry) -> None:
+        while len(self._loaded) >= KEPT:
+            # Let go before the next one is read: a small GPU may not hold one more.
+            self._loaded.popitem(last=False)
+        segmenter = load_path(entry.path, device=self._device)
+        segmenter.warm_up()
+        self._loaded[entry.id] = segmenter
+        log.info("network.loaded", network=entry.id, device=str(segmenter.device))
 
 
 def prepare(networks: Callable[[str], object], settings: Settings) -> None:

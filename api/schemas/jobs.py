@@ -40,7 +40,7 @@ class ListedJobJSON(Schema):
     study_id = UUID(required=True)
     study_uid = text("StudyInstanceUID.", required=True)
     pipeline = text("What runs.", required=True)
-    network = text("Which network it runs.", required=True)
+    network = text("Which network it runs, as `name@version`.", required=True)
     priority = choice(Priority, "How urgent it is.", required=True)
     state = choice(State, "Where it stands.", required=True)
     stage = choice([*Stage], "What it is doing.", required=True, allow_none=True)

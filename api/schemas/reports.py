@@ -40,7 +40,7 @@ class ListedReportJSON(Schema):
     study_date = Date(required=True, allow_none=True)
     pipeline = text("What ran.", required=True)
     pipeline_version = text("Its version.", required=True)
-    network = text("Which network.", required=True)
+    network = text("Which network, as `name@version`.", required=True)
     verdict = choice(Verdict, "For the ward.", required=True)
     grade = choice(Grade, "Severity by share of lung affected.", required=True)
     review = Boolean(

@@ -40,6 +40,9 @@ class PipelineJSON(Schema):
     networks = List(
         String(), required=True, metadata={"description": "What it can run; the usual one first."}
     )
+    network_versions = List(
+        String(), required=True, metadata={"description": "Each version of them, `name@version`."}
+    )
     labels = List(Nested(LabelJSON), required=True)
     intended_use = text("What its reports may be used for.", required=True)
 

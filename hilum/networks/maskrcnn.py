@@ -8,7 +8,6 @@ a pyramid of 128 channels instead of 256, and few proposals.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +25,7 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.models.resnet import ResNet, resnet50, resnet101
 from torchvision.ops import FrozenBatchNorm2d
 
+from hilum.cards import MAX_PROPOSALS, NetworkInfo
 from hilum.errors import UnknownNetwork
 from hilum.networks.dense import IGNORED, DenseHead, dense_losses, probabilities
 from hilum.networks.detections import Detections
@@ -61,29 +61,11 @@ proposal and mask heads falls with its square."""
 SIZE_DIVISOR = 32
 """Strides of the deepest feature map: batches are padded to multiples of it."""
 
+ARCHITECTURE = 2
+"""Raised whenever the tensors of a network, or their meaning, change; 1 had no dense branch."""
+
 BATCH = 4
 """Slices a forward pass; more gain nothing on two cores and cost memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkInfo:
-    """What a report must remember of the network that wrote it.
-
-    Attributes:
-        name: as in `maskrcnn-resnet50`.
-        version: of the weights.
-        sha256: of the weights file, hexadecimal.
-        window_hu: Hounsfield units that became 0 and 1 in the images it saw.
-        input_px: longer side of the image inside the network.
-        operating_point: probability from which a pixel counts as lesion, 0..1.
-    """
-
-    name: str
-    version: str
-    sha256: str
-    window_hu: tuple[float, float]
-    input_px: int
-    operating_point: float
 
 
 class Normalise(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision has no types
@@ -138,7 +120,7 @@ def build(backbone: str) -> LesionRCNN:
         rpn_pre_nms_top_n_train=1000,
         rpn_post_nms_top_n_train=500,
         rpn_pre_nms_top_n_test=300,
-        rpn_post_nms_top_n_test=100,
+        rpn_post_nms_top_n_test=MAX_PROPOSALS,
         rpn_batch_size_per_image=256,
         box_head=TwoMLPHead(FPN_CHANNELS * 7**2, 1024),
         box_predictor=FastRCNNPredictor(1024, CLASSES),
@@ -215,7 +197,9 @@ class Segmenter:
         batch = self._resize(images)
         padded, _ = self._network.transform(list(batch))
         pyramid = self._network.backbone(padded.tensors)
-        proposals, _ = self._network.rpn(padded, pyramid)
+        every, _ = self._network.rpn(padded, pyramid)
+        # Those of a slice come with the likeliest first.
+        proposals = [boxes[: self.info.proposals] for boxes in every]
         # The full network would now paste every mask on a whole slice; the heads stop before.
         found, _ = self._network.roi_heads(pyramid, proposals, padded.image_sizes)
         painted = probabilities(self._network.dense_head(pyramid), padded.tensors.shape[-2:])

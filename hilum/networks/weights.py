@@ -2,122 +2,78 @@
 """Weights as records: a safetensors file, its card, and the hash that ties the two.
 
 Kernels and matrices are stored as int8 with one scale an output channel, everything else as
-float32: a quarter of the size.
+float32: a quarter of the size. The card itself is `hilum.cards`, which needs no torch.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from hilum.cards import Card, read_card, write_card
 from hilum.catalogue import CT_LESIONS
-from hilum.errors import BrokenWeights, NetworkNotTrained, UnknownNetwork
-from hilum.networks.maskrcnn import INPUT_PX, WINDOW_HU, NetworkInfo, Segmenter, build
+from hilum.errors import BrokenWeights
+from hilum.networks.maskrcnn import BACKBONES, Segmenter, build
+from hilum.registry import SHIPPED, SHIPPED_ALONE, Registry
 
-FOLDER = Path(__file__).parents[1] / "weights"
+__all__ = [
+    "FOLDER", "NETWORKS", "Card", "digest", "find", "load", "load_path", "pack", "read_card",
+    "read_tensors", "unpack", "verify", "write_card", "write_tensors",
+]  # fmt: skip
+
+FOLDER: Final = SHIPPED
 """Where the shipped networks lie, each a `.safetensors` with a `.json` card beside it."""
 
-NETWORKS: Mapping[str, str] = MappingProxyType(
-    {"resnet50": "maskrcnn-resnet50", "resnet101": "maskrcnn-resnet101"}
-)
-"""File stem of each network, by the name that jobs and settings use."""
+NETWORKS: Final = CT_LESIONS.networks
+"""Names of the shipped networks."""
 
 SCALE = ".scale"
 """Suffix of the tensor [out] that turns an int8 tensor [out, ...] into its values."""
 
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What is known of one weights file.
-
-    Attributes:
-        name: file stem.
-        version: of the weights.
-        backbone: one of `hilum.networks.maskrcnn.BACKBONES`.
-        sha256: of the file, hexadecimal.
-        window_hu: Hounsfield units that became 0 and 1 in the images it saw.
-        input_px: longer side of the image inside the network.
-        operating_point: probability from which a pixel counts as lesion, 0..1.
-        labels: class names, by the number in a label map.
-        recipe: what decided the training.
-        data: what was learnt from, what was held out, and under which terms.
-        metrics: measured on the slices held out.
-        intended_use: what it is for.
-        limits: what it was not shown or does badly.
-    """
-
-    name: str
-    version: str
-    backbone: str
-    sha256: str
-    window_hu: tuple[float, float] = WINDOW_HU
-    input_px: int = INPUT_PX
-    operating_point: float = 0.5
-    labels: dict[str, str] = field(
-        default_factory=lambda: {str(label.value): label.name for label in CT_LESIONS.labels}
-    )
-    recipe: dict[str, Any] = field(default_factory=dict)
-    data: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    intended_use: str = "Research; not for diagnosis."
-    limits: tuple[str, ...] = ()
-
-    @property
-    def info(self) -> NetworkInfo:
-        """The part that a report remembers."""
-        return NetworkInfo(
-            name=self.name,
-            version=self.version,
-            sha256=self.sha256,
-            window_hu=self.window_hu,
-            input_px=self.input_px,
-            operating_point=self.operating_point,
-        )
+LARGEST_FILE: Final = 512 * 1024 * 1024
+"""Bytes; the ResNet101 network as float32 has half of it, and what is larger is something else."""
 
 
-def load(name: str, *, device: str = "auto") -> Segmenter:
-    """Load a shipped network by its name in `NETWORKS`.
+def load(name: str, *, device: str = "auto", registry: Registry = SHIPPED_ALONE) -> Segmenter:
+    """Load a network by its name, or `name@version`.
 
     Args:
-        name: `resnet50` or `resnet101`.
+        name: as in the registry.
         device: `cpu`, `cuda`, or `auto` for CUDA where there is one.
+        registry: where networks are looked for; the shipped ones where it is not given.
 
     Raises:
-        UnknownNetwork, NetworkNotTrained: as `find` does.
+        UnknownNetwork: there is none of this name.
         BrokenWeights: the file is not the one its card describes.
     """
-    return load_path(find(name), device=device)
+    return load_path(find(name, registry=registry), device=device)
 
 
-def find(name: str) -> Path:
-    """Return the file of a shipped network, by its name in `NETWORKS`.
+def find(name: str, *, registry: Registry = SHIPPED_ALONE) -> Path:
+    """Return the weights file of a network.
 
     Raises:
-        UnknownNetwork: the name is not in the table.
-        NetworkNotTrained: the table knows it, but no weights are shipped yet.
+        UnknownNetwork: there is none of this name.
     """
-    if name not in NETWORKS:
-        raise UnknownNetwork(f"Network {name!r}: expected one of {', '.join(NETWORKS)}.")
-    path = FOLDER / f"{NETWORKS[name]}.safetensors"
-    if not path.exists():
-        raise NetworkNotTrained(
-            f"Network {name!r} is known but has no weights yet, "
-            f"expected one of {', '.join(_trained())}."
-        )
-    return path
+    return registry.find(name).path
 
 
 def load_path(path: Path, *, device: str = "auto") -> Segmenter:
-    """Load a weights file that has its card beside it."""
+    """Load a weights file that has its card beside it.
+
+    Raises:
+        BrokenWeights: card, hash, preprocessing or tensors are not as expected.
+    """
     card = read_card(path)
+    if card.backbone not in BACKBONES:
+        raise BrokenWeights(
+            f"{path.name}: stands on {card.backbone!r}, expected one of {', '.join(BACKBONES)}."
+        )
     network = build(card.backbone)
     try:
         network.load_state_dict(read_tensors(path, card))
@@ -128,35 +84,34 @@ def load_path(path: Path, *, device: str = "auto") -> Segmenter:
     return Segmenter(network, card.info, device=device)
 
 
-def read_card(path: Path) -> Card:
-    """Read the card beside a weights file and refuse one for another kind of image."""
-    beside = path.with_suffix(".json")
-    try:
-        values = json.loads(beside.read_text(encoding="utf-8"))
-        values["window_hu"] = tuple(values["window_hu"])
-        values["limits"] = tuple(values["limits"])
-        card = Card(**values)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BrokenWeights(f"{beside.name}: no readable card ({error}).") from error
-    _check_preprocessing(card)
-    return card
+def verify(path: Path) -> Card:
+    """Load a network, let it look at an empty slice, and return its card.
 
-
-def write_card(card: Card, path: Path) -> None:
-    """Write a card beside its weights file."""
-    text = json.dumps(asdict(card), indent=2, ensure_ascii=False)
-    path.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    Raises:
+        BrokenWeights: it is not fit to be used.
+    """
+    load_path(path, device="cpu").warm_up()
+    return read_card(path)
 
 
 def read_tensors(path: Path, card: Card) -> dict[str, Tensor]:
-    """Read the float32 tensors of a weights file whose hash is its card's."""
+    """Read the float32 tensors of a weights file whose hash is its card's.
+
+    Raises:
+        BrokenWeights: the hash is another, or the file is no safetensors, or holds no numbers.
+    """
     found = digest(path)
     if found != card.sha256:
         raise BrokenWeights(f"{path.name}: SHA-256 {found}, expected {card.sha256}.")
     try:
-        return unpack(load_file(path))
+        # Safetensors holds numbers and nothing that could be run, as a pickle could.
+        state = unpack(load_file(path))
     except SafetensorError as error:
         raise BrokenWeights(f"{path.name}: not a safetensors file ({error}).") from error
+    for name, value in state.items():
+        if not torch.isfinite(value).all():
+            raise BrokenWeights(f"{path.name}: {name} holds values that are not finite.")
+    return state
 
 
 def write_tensors(state: Mapping[str, Tensor], path: Path) -> str:
@@ -192,26 +147,26 @@ def unpack(packed: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a weights file, hexadecimal.
+
+    Raises:
+        BrokenWeights: it cannot be read, or is too large to be weights.
+    """
     try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise BrokenWeights(f"{path.name}: {size} bytes, expected at most {LARGEST_FILE}.")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise BrokenWeights(f"{path.name}: cannot be read ({error}).") from error
 
 
-def _trained() -> list[str]:
-    return [name for name, stem in NETWORKS.items() if (FOLDER / f"{stem}.safetensors").exists()]
-
-
-def _check_preprocessing(card: Card) -> None:
-    if (card.window_hu, card.input_px) != (WINDOW_HU, INPUT_PX):
-        raise BrokenWeights(
-            f"{card.name}: trained on window {card.window_hu} HU at {card.input_px} px, "
-            f"expected {WINDOW_HU} HU at {INPUT_PX} px."
-        )
-
-
 def _beside(scale: Tensor, value: Tensor) -> Tensor:
     """Shape a scale [out] so that it multiplies a tensor [out, ...]."""
+    # A scale of another length would be spread over memory that no network needs.
+    if scale.shape != value.shape[:1]:
+        raise BrokenWeights(
+            f"A tensor {[*value.shape]} has a scale {[*scale.shape]}, expected {[*value.shape[:1]]}."
+        )
     return scale.reshape(-1, *[1] * (value.ndim - 1))

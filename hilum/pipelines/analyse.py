@@ -5,12 +5,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hilum.archive import DEFAULT_LIMITS, unpack
-from hilum.catalogue import CT_LESIONS, network_name
+from hilum.catalogue import CT_LESIONS
 from hilum.dicom.read import read_study
 from hilum.findings import Analysis, Report
 from hilum.jobs import Progress, ignore_progress
 from hilum.networks.weights import load
 from hilum.pipelines.base import run_pipeline
+from hilum.registry import SHIPPED_ALONE, Registry
 
 
 def analyse(
@@ -18,20 +19,25 @@ def analyse(
     *,
     network: str | None = None,
     device: str = "auto",
+    registry: Registry = SHIPPED_ALONE,
     progress: Progress = ignore_progress,
 ) -> Report:
     """Segment, measure and grade one chest-CT study.
 
     Args:
         path: a folder of DICOM files, or a zip of one.
-        network: `resnet50` or `resnet101`; the pipeline's default where None.
+        network: a name in the registry, or `name@version`; the pipeline's default where None.
         device: `auto`, `cpu` or `cuda`.
+        registry: where networks are looked for; the shipped ones where it is not given.
         progress: told of stage, steps done and steps in all.
 
     Raises:
         InputError: the study or the network's name is at fault; the class says how.
+        BrokenWeights: the network's files are not what its card describes.
     """
-    return analyse_fully(path, network=network, device=device, progress=progress).report
+    return analyse_fully(
+        path, network=network, device=device, registry=registry, progress=progress
+    ).report
 
 
 def analyse_fully(
@@ -39,10 +45,11 @@ def analyse_fully(
     *,
     network: str | None = None,
     device: str = "auto",
+    registry: Registry = SHIPPED_ALONE,
     progress: Progress = ignore_progress,
 ) -> Analysis:
     """Do what `analyse` does and return the masks and the volume with the report."""
-    segmenter = load(network_name(CT_LESIONS, network), device=device)
+    segmenter = load(network or CT_LESIONS.networks[0], device=device, registry=registry)
     with TemporaryDirectory(prefix="hilum-") as scratch:
         study = read_study(_files(Path(path), Path(scratch)))
         return run_pipeline(study, CT_LESIONS, segmenter, progress=progress)

@@ -14,7 +14,7 @@ from hilum.study import Study
 
 Run = Callable[[Study, Segmenter, Progress], Analysis]
 Networks = Callable[[str], Segmenter]
-"""Answers a network by name, loaded and warm; a process loads each one once."""
+"""Answers a network by name and version, loaded and warm."""
 
 RUNS: Final[Mapping[str, Run]] = MappingProxyType({CT_LESIONS.name: ct_lesions.run})
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.catalogue import CT_LESIONS, network_name
+from hilum.catalogue import CT_LESIONS
 from hilum.dicom.geometry import MAX_AXIAL_ANGLE, axial_angle
 from hilum.dicom.read import read_slice, read_study
 from hilum.errors import NotAxial
@@ -19,6 +19,7 @@ from hilum.networks.weights import load
 from hilum.pipelines.ct_lesions import describe
 from hilum.pipelines.lungs import find_lungs
 from hilum.pipelines.slices import find_lesions
+from hilum.registry import SHIPPED_ALONE, Registry
 from hilum.study import Instance
 from hilum.volume import Volume
 
@@ -67,7 +68,13 @@ class SliceAnalysis:
     lesions: NDArray[np.uint8]
 
 
-def analyse_slice(path: Path, *, network: str | None = None, device: str = "auto") -> SliceAnalysis:
+def analyse_slice(
+    path: Path,
+    *,
+    network: str | None = None,
+    device: str = "auto",
+    registry: Registry = SHIPPED_ALONE,
+) -> SliceAnalysis:
     """Segment one DICOM file.
 
     Raises:
@@ -77,7 +84,7 @@ def analyse_slice(path: Path, *, network: str | None = None, device: str = "auto
     instance = study.series[0].instances[0]
     _check_axial(instance)
     hu, spacing_mm = read_slice(path)
-    segmenter = load(network_name(CT_LESIONS, network), device=device)
+    segmenter = load(network or CT_LESIONS.networks[0], device=device, registry=registry)
     volume = _as_volume(hu, spacing_mm, instance.sop_instance_uid)
     lungs = find_lungs(volume).mask
     lesions = find_lesions(volume, lungs, segmenter, ignore_progress).labels

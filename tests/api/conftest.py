@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -24,6 +25,12 @@ from hilum.storage import StudyStore
 from tests.api.caller import Caller
 from tests.db.factories import make_report
 from tests.phantoms import chest, zip_chest
+
+
+@pytest.fixture
+def settings(settings: Settings, site: Path) -> Settings:
+    """Settings of a hospital that runs by a network of its own."""
+    return settings.model_copy(update={"weights": str(site), "network": "ward"})
 
 
 @pytest.fixture

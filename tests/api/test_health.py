@@ -32,6 +32,7 @@ def test_ready_server_says_so(anyone: Caller) -> None:
         ({"database_url": "postgresql://127.0.0.1:1/x"}, "database"),
         ({"redis_url": "redis://127.0.0.1:1/0"}, "queue"),
         ({"min_free_mb": 10**9}, "disk"),
+        ({"network": "resnet9000"}, "network"),
     ],
 )
 def test_server_without_one_of_its_parts_is_not_ready_and_names_it(

@@ -34,7 +34,8 @@ def order(tenant: TenantRow) -> Order:
     return Order(
         tenant_id=tenant.id,
         pipeline="ct-lesions",
-        network="resnet50",
+        network="ward@1.0.0",
+        network_asked="ward",
         priority=Priority.ROUTINE,
         callback_url=None,
         idempotency_key=None,

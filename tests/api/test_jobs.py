@@ -109,7 +109,7 @@ def test_time_left_is_known_once_a_job_of_the_kind_has_ended(
     other = zip_chest(tmp_path / "other.zip", healthy()).read_bytes()
 
     alike = caller.send(other).json
-    unlike = caller.send(other, query={"network": "resnet101"}).json
+    unlike = caller.send(other, query={"network": "other"}).json
 
     assert alike["eta_s"] >= 0
     assert unlike["eta_s"] is None
@@ -161,11 +161,11 @@ def test_events_tell_the_story_of_a_job(caller: Caller, finished: str) -> None:
 def test_kept_study_is_run_again_by_another_network(caller: Caller, finished: str) -> None:
     study_id = caller.get(f"/v1/jobs/{finished}").json["study_id"]
 
-    answer = caller.post_json("/v1/jobs", {"study_id": study_id, "network": "resnet101"})
+    answer = caller.post_json("/v1/jobs", {"study_id": study_id, "network": "other"})
 
     assert answer.status == 202
     assert answer.json["id"] != finished
-    assert (answer.json["network"], answer.json["state"]) == ("resnet101", "queued")
+    assert (answer.json["network"], answer.json["state"]) == ("other@1.0.0", "queued")
     assert answer.json["slices"]["total"] == SLICES
 
 

@@ -22,7 +22,7 @@ def several(sessions: Sessions, tenant: TenantRow) -> list[JobRow]:
     """Four finished jobs with growing lesions, and one that waits."""
     with sessions.begin() as session:
         done = [finished_job(session, tenant.id, share) for share in SHARES]
-        waiting = queue_job(session, tenant.id, priority=Priority.STAT, network="resnet101")
+        waiting = queue_job(session, tenant.id, priority=Priority.STAT, network="other@1.2.0")
         return [*done, waiting]
 
 
@@ -66,7 +66,10 @@ def test_reports_are_sorted(caller: Caller) -> None:
         ({"state": "succeeded"}, 4),
         ({"state": "failed"}, 0),
         ({"priority": "stat"}, 1),
-        ({"network": "resnet101"}, 1),
+        ({"network": "other"}, 1),
+        ({"network": "other@1.2.0"}, 1),
+        ({"network": "other@1"}, 0),
+        ({"network": "resnet50"}, 4),
         ({"created_from": (datetime.now(UTC) + timedelta(days=1)).isoformat()}, 0),
     ],
 )

@@ -155,6 +155,8 @@ def test_catalogue_tells_what_may_be_asked_for(caller: Caller) -> None:
     [card] = caller.get("/v1/pipelines").json["items"]
 
     assert card["name"] == "ct-lesions"
-    assert card["networks"] == ["resnet50", "resnet101"]
+    assert card["networks"][0] == "ward"
+    assert {"other", "ward"} <= set(card["networks"])
+    assert {"other@1.0.0", "ward@1.0.0"} <= set(card["network_versions"])
     assert [label["name"] for label in card["labels"]] == ["ground-glass opacity", "consolidation"]
     assert "not for diagnosis" in card["intended_use"]

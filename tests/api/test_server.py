@@ -66,7 +66,11 @@ class Remote:
 
 @pytest.fixture(scope="module")
 def remote(
-    engine: Engine, postgres_url: str, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+    engine: Engine,
+    postgres_url: str,
+    valkey_url: str,
+    imported: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Remote]:
     folder = tmp_path_factory.mktemp("server")
     settings = Settings(
@@ -77,6 +81,8 @@ def remote(
         spool_dir=folder / "spool",
         max_upload_mb=LARGE_MIB + 64,
         min_free_mb=16,
+        weights=str(imported),
+        network="ward",
         log_level="WARNING",
     )
     with make_sessions(engine).begin() as session:

@@ -64,9 +64,9 @@ def test_same_content_in_another_order_through_another_door_is_the_same_study(
 def test_same_content_with_another_network_is_another_job_of_the_same_study(
     caller: Caller, archive: bytes
 ) -> None:
-    first = caller.send(archive, query={"network": "resnet50"}).json
+    first = caller.send(archive, query={"network": "ward"}).json
 
-    second = caller.send(archive, query={"network": "resnet101"}).json
+    second = caller.send(archive, query={"network": "other"}).json
 
     assert second["id"] != first["id"]
     assert second["study_id"] == first["study_id"]
@@ -116,11 +116,11 @@ def test_idempotency_key_of_another_order_is_a_conflict(
         answer = caller.send_form(
             {"a.zip": archive},
             headers={"Idempotency-Key": "order-7"},
-            fields={"network": "resnet101"},
+            fields={"network": "other"},
         )
     else:
         answer = caller.send(
-            archive, headers={"Idempotency-Key": "order-7"}, query={"network": "resnet101"}
+            archive, headers={"Idempotency-Key": "order-7"}, query={"network": "other"}
         )
 
     assert answer.refusal == (422, "idempotency_conflict")
@@ -130,11 +130,11 @@ def test_order_is_taken_from_query_and_form_and_the_form_goes_first(
     caller: Caller, archive: bytes
 ) -> None:
     answer = caller.send_form(
-        {"study.zip": archive}, fields={"priority": "stat", "network": "resnet50"}
+        {"study.zip": archive}, fields={"priority": "stat", "network": "ward"}
     )
 
-    assert (answer.json["priority"], answer.json["network"]) == ("stat", "resnet50")
-    other = caller.send(archive, query={"priority": "bulk", "network": "resnet101"})
+    assert (answer.json["priority"], answer.json["network"]) == ("stat", "ward@1.0.0")
+    other = caller.send(archive, query={"priority": "bulk", "network": "other"})
     assert other.json["priority"] == "bulk"
 
 

@@ -6,7 +6,15 @@ from click.testing import CliRunner
 from sqlalchemy import Engine
 
 from cli import checks
-from cli.checks import Check, Health, check_database, check_queue, check_storage, check_timeouts
+from cli.checks import (
+    Check,
+    Health,
+    check_database,
+    check_networks,
+    check_queue,
+    check_storage,
+    check_timeouts,
+)
 from cli.main import hilum
 from hilum.settings import Settings
 
@@ -35,6 +43,7 @@ def test_a_sound_installation_passes(settings: Settings) -> None:
         "visibility_timeout",
         "storage",
         "spool",
+        "network",
     }
 
 
@@ -88,6 +97,23 @@ def test_a_look_at_the_store_leaves_nothing_behind(settings: Settings, tmp_path:
     list(check_storage(settings))
 
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+def test_a_hospitals_own_networks_are_looked_at(settings: Settings, site: Path) -> None:
+    (site / "other-1.0.0.safetensors").unlink()
+
+    found = by_name(check_networks(changed(settings, weights=str(site), network="ward")))
+
+    assert (found["network"].health, found["weights ward@1.0.0"].health) == (Health.OK, Health.OK)
+    assert "ward@1.0.0" in found["network"].detail
+    assert found["weights other-1.0.0"].health is Health.FAIL
+
+
+def test_a_usual_network_that_is_not_there_fails(settings: Settings) -> None:
+    [check] = check_networks(changed(settings, network="resnet9000"))
+
+    assert check.health is Health.FAIL
+    assert "HILUM_NETWORK" in check.detail
 
 
 def test_without_settings_the_machine_is_examined_and_the_status_is_2(

@@ -68,3 +68,15 @@ def test_a_network_without_weights_is_refused_by_name(small_study: Path) -> None
 
     assert result.exit_code == 1
     assert "[unknown_network]" in result.stderr
+
+
+def test_a_hospitals_own_network_is_named_like_any_other(small_study: Path, site: Path) -> None:
+    middle = sorted(small_study.iterdir())[6]
+
+    result = CliRunner().invoke(
+        hilum, ["segment", str(middle), "--network", "ward", "--site", str(site), "--json"]
+    )
+
+    assert result.exit_code == 0, result.output
+    used = json.loads(result.stdout)["network"]
+    assert (used["name"], used["version"]) == ("maskrcnn-ward", "1.0.0")

@@ -70,6 +70,33 @@ def test_same_idempotency_key_is_the_same_job(sessions: Sessions, tenant: Tenant
     assert found.id == first.id
 
 
+def test_same_study_by_another_version_of_a_network_is_another_job(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        first = queue_job(session, tenant.id, study_id=study.id, network="ward@1.0.0")
+
+        second = queue_job(session, tenant.id, study_id=study.id, network="ward@1.1.0")
+
+    assert second.id != first.id
+
+
+def test_idempotency_key_outlives_the_arrival_of_a_newer_version(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        order = {"study_id": study.id, "idempotency_key": "K1"}
+        first = queue_job(session, tenant.id, network="ward@1.0.0", **order)
+
+        again = queue_job(session, tenant.id, network="ward@1.1.0", network_asked="ward", **order)
+        with pytest.raises(IdempotencyConflict, match=r"ward@1\.0\.0"):
+            queue_job(session, tenant.id, network="ward@1.1.0", **order)
+
+    assert again.id == first.id
+
+
 def test_idempotency_key_for_another_study_is_a_conflict(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
@@ -150,12 +177,13 @@ def test_job_of_another_tenant_is_as_unknown_as_none(sessions: Sessions, tenant:
 def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -> None:
     with sessions.begin() as session:
         queue_job(session, tenant.id)
-        one = queue_job(session, tenant.id, network="resnet101", priority=Priority.STAT)
+        one = queue_job(session, tenant.id, network="resnet101@2.0.0", priority=Priority.STAT)
         claim(session, one)
         filters = [
             JobFilter(state=State.RUNNING),
             JobFilter(priority=Priority.STAT),
             JobFilter(network="resnet101"),
+            JobFilter(network="resnet101@2.0.0"),
             JobFilter(study_id=one.study_id),
             JobFilter(since=one.created_at),
         ]

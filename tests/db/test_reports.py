@@ -88,6 +88,7 @@ def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -
         ReportFilter(review=False): [0.0, 0.1, 0.6],
         ReportFilter(share_from=0.05, share_to=0.2): [0.1],
         ReportFilter(network="resnet101"): [],
+        ReportFilter(network="resnet5"): [],
         ReportFilter(pipeline="ct-lesions", study_uid="1.2.840.1"): [0.0, 0.1, 0.6],
         ReportFilter(study_uid="1.2.840.2"): [],
     }

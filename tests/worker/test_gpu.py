@@ -1,11 +1,14 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hilum.errors import UnknownNetwork
+from hilum.errors import NetworkAbsent
+from hilum.registry import Registry
 from hilum.settings import Settings
+from tests.networks import add_version
 from worker.gpu import Networks, prepare
 
 
@@ -17,18 +20,43 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def test_network_is_loaded_once_and_then_kept() -> None:
-    networks = Networks("cpu")
+def test_network_is_loaded_once_and_then_kept(site: Path) -> None:
+    networks = Networks("cpu", Registry(site))
 
-    first, again = networks("resnet50"), networks("resnet50")
+    first, again = networks("ward@1.0.0"), networks("ward@1.0.0")
 
     assert first is again
+    assert first.info.name == "maskrcnn-ward"
     assert len(first.predict(np.zeros((1, 64, 64), np.float32))) == 1
 
 
-def test_unknown_network_is_refused_by_name() -> None:
-    with pytest.raises(UnknownNetwork, match="'resnet9000'"):
-        Networks("cpu")("resnet9000")
+def test_job_gets_the_version_it_was_accepted_with_though_a_newer_one_came(site: Path) -> None:
+    networks = Networks("cpu", Registry(site))
+    networks("ward@1.0.0")
+    add_version(site, "ward", "1.1.0")
+
+    accepted, newest = networks("ward@1.0.0"), networks("ward")
+
+    assert (accepted.info.version, newest.info.version) == ("1.0.0", "1.1.0")
+
+
+def test_third_network_takes_the_place_of_the_one_that_was_not_asked_for_longest(
+    site: Path,
+) -> None:
+    networks = Networks("cpu", Registry(site))
+    add_version(site, "ward", "1.1.0")
+    ward, other = networks("ward@1.0.0"), networks("other@1.0.0")
+    networks("ward@1.0.0")
+
+    networks("ward@1.1.0")
+
+    assert networks("ward@1.0.0") is ward
+    assert networks("other@1.0.0") is not other
+
+
+def test_network_that_this_worker_lacks_is_no_fault_of_the_job(site: Path) -> None:
+    with pytest.raises(NetworkAbsent, match=r"'ward@9\.0'.*ward@1\.0\.0"):
+        Networks("cpu", Registry(site))("ward@9.0")
 
 
 def test_fresh_process_takes_its_threads_and_the_network_of_the_settings(
@@ -39,9 +67,9 @@ def test_fresh_process_takes_its_threads_and_the_network_of_the_settings(
     prepare(asked.append, settings.model_copy(update={"threads": 1}))
 
     assert torch.get_num_threads() == 1
-    assert asked == ["resnet50"]
+    assert asked == [settings.network]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
-def test_network_runs_on_the_gpu_where_there_is_one() -> None:
-    assert Networks("auto")("resnet50").device.type == "cuda"
+def test_network_runs_on_the_gpu_where_there_is_one(site: Path) -> None:
+    assert Networks("auto", Registry(site))("ward").device.type == "cuda"

@@ -17,10 +17,12 @@ from hilum.errors import NotAxial, StorageFull
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage, State
 from hilum.masks import read_mask
+from hilum.registry import Registry
 from tests.phantoms import chest, without
 from tests.worker.conftest import QueueStored
 from tests.worker.pipelines import quick
 from worker.bench import Bench
+from worker.gpu import Networks
 from worker.run import run
 
 
@@ -122,6 +124,22 @@ def test_network_without_weights_fails_the_job_by_name(
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "not_axial")
+
+
+def test_job_waits_for_a_worker_that_has_its_network(
+    bench: Bench, queue_stored: QueueStored, site: Path
+) -> None:
+    job = queue_stored(network="ward@9.0")
+
+    run(job.id, replace(bench, networks=Networks("cpu", Registry(site))))
+
+    waiting = job_of(bench.sessions, job.id)
+    with bench.sessions.begin() as session:
+        reason = job_events(session, job.id)[-1].detail["reason"]
+    assert (waiting.state, waiting.error_code) == (State.QUEUED, None)
+    assert waiting.retry_at is not None
+    assert "lacks the job's network" in reason
+    assert "'ward@9.0'" in reason
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torchvision.models.detection import MaskRCNN
 
+from hilum.cards import MAX_PROPOSALS
 from hilum.errors import UnknownNetwork
 from hilum.networks.maskrcnn import (
     IMAGE_MEAN,
@@ -18,7 +19,7 @@ from hilum.networks.maskrcnn import (
     fit,
 )
 
-INFO = NetworkInfo("maskrcnn-resnet50", "0.0.0", "0" * 64, WINDOW_HU, INPUT_PX, 0.35)
+INFO = NetworkInfo("maskrcnn-resnet50", "0.0.0", "0" * 64, WINDOW_HU, INPUT_PX, MAX_PROPOSALS, 0.35)
 
 
 @pytest.fixture

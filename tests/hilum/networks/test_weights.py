@@ -1,16 +1,20 @@
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
-from hilum.errors import BrokenWeights, NetworkNotTrained, UnknownNetwork
+from hilum.cards import SERVED, Preprocessing
+from hilum.errors import BrokenWeights, UnknownNetwork
+from hilum.networks import maskrcnn
 from hilum.networks.detections import label_map, lesion_map
+from hilum.networks.maskrcnn import IMAGE_MEAN, IMAGE_STD, INPUT_PX, WINDOW_HU
 from hilum.networks.weights import (
     FOLDER,
+    LARGEST_FILE,
     NETWORKS,
     Card,
     digest,
@@ -21,9 +25,11 @@ from hilum.networks.weights import (
     read_card,
     read_tensors,
     unpack,
+    verify,
     write_card,
     write_tensors,
 )
+from hilum.registry import Registry
 from hilum.training.data import read_labelled
 
 LARGEST_FILE_BYTES = 95_000_000
@@ -36,6 +42,12 @@ def packed(network: MaskRCNN, tmp_path: Path) -> Path:
     sha256 = write_tensors(network.state_dict(), path)
     write_card(Card("maskrcnn-tiny", "0.0.1", "resnet50", sha256, operating_point=0.4), path)
     return path
+
+
+def rewrite(path: Path, state: dict[str, Tensor]) -> None:
+    """Write other tensors, with a card that knows them."""
+    sha256 = write_tensors(state, path)
+    write_card(dataclasses.replace(read_card(path), sha256=sha256), path)
 
 
 def test_packing_moves_no_value_by_more_than_half_a_step_of_its_channel() -> None:
@@ -82,17 +94,8 @@ def test_a_changed_byte_refuses_to_load(packed: Path) -> None:
         load_path(packed)
 
 
-def test_a_card_for_another_window_refuses_to_load(packed: Path) -> None:
-    card = dataclasses.replace(read_card(packed), window_hu=(-1350.0, 150.0))
-    write_card(card, packed)
-
-    with pytest.raises(BrokenWeights, match=r"-1350.*expected.*-1250"):
-        load_path(packed)
-
-
 def test_tensors_of_another_network_refuse_to_load(packed: Path) -> None:
-    sha256 = write_tensors({"stray": torch.zeros(1)}, packed)
-    write_card(dataclasses.replace(read_card(packed), sha256=sha256), packed)
+    rewrite(packed, {"stray": torch.zeros(1)})
 
     with pytest.raises(BrokenWeights, match="do not fit a resnet50"):
         load_path(packed)
@@ -106,33 +109,68 @@ def test_a_file_that_is_not_safetensors_is_named(packed: Path) -> None:
         load_path(packed)
 
 
-def test_a_missing_or_malformed_card_is_named(packed: Path) -> None:
-    packed.with_suffix(".json").write_text(json.dumps({"name": "x"}))
+def test_what_the_cards_speak_of_is_what_the_network_does() -> None:
+    served = Preprocessing(
+        WINDOW_HU, INPUT_PX, IMAGE_MEAN, IMAGE_STD, getattr(maskrcnn, "ARCHITECTURE", 2)
+    )
 
-    with pytest.raises(BrokenWeights, match=r"maskrcnn-tiny\.json"):
-        read_card(packed)
-
-
-def test_unknown_networks_are_named_with_the_known_ones() -> None:
-    with pytest.raises(UnknownNetwork, match=r"vgg.*resnet50, resnet101"):
-        find("vgg")
+    assert served == SERVED
 
 
-def test_a_known_network_without_weights_says_which_have_some(
-    packed: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_card_for_another_backbone_refuses_to_load(packed: Path) -> None:
+    write_card(dataclasses.replace(read_card(packed), backbone="vgg16"), packed)
+
+    with pytest.raises(BrokenWeights, match=r"'vgg16', expected one of resnet50, resnet101"):
+        load_path(packed)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_refuse_to_load(
+    packed: Path, network: MaskRCNN, value: float
 ) -> None:
-    packed.rename(packed.with_name("maskrcnn-resnet50.safetensors"))
-    monkeypatch.setattr("hilum.networks.weights.FOLDER", packed.parent)
+    state = network.state_dict()
+    state["rpn.head.bbox_pred.bias"][3] = value
+    rewrite(packed, state)
 
-    with pytest.raises(NetworkNotTrained, match=r"'resnet101'.*expected one of resnet50\."):
-        find("resnet101")
+    with pytest.raises(BrokenWeights, match=r"rpn\.head\.bbox_pred\.bias.*not finite"):
+        load_path(packed)
+
+
+@pytest.mark.parametrize("scale", [torch.ones(1000), torch.ones(2, 1), torch.ones(())])
+def test_a_scale_that_would_swell_its_tensor_is_refused(scale: Tensor) -> None:
+    with pytest.raises(BrokenWeights, match=r"\[1, 1000\] has a scale"):
+        unpack({"weight": torch.ones(1, 1000, dtype=torch.int8), "weight.scale": scale})
+
+
+def test_a_file_too_large_to_be_weights_is_not_read(packed: Path) -> None:
+    with packed.open("r+b") as file:
+        file.truncate(LARGEST_FILE + 1)
+
+    with pytest.raises(BrokenWeights, match=r"bytes, expected at most"):
+        verify(packed)
+
+
+def test_a_sound_network_is_verified_by_a_look_at_an_empty_slice(packed: Path) -> None:
+    assert verify(packed) == read_card(packed)
+
+
+def test_unknown_networks_are_named_with_the_known_ones(site: Path) -> None:
+    with pytest.raises(UnknownNetwork, match=r"'vgg'.*ward@1\.0\.0"):
+        find("vgg", registry=Registry(site))
+
+
+def test_a_network_of_the_hospital_is_loaded_by_its_name(site: Path) -> None:
+    segmenter = load("ward", device="cpu", registry=Registry(site))
+
+    assert (segmenter.info.name, segmenter.info.version) == ("maskrcnn-ward", "1.0.0")
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.safetensors")), ids=lambda path: path.stem)
 def test_shipped_weights_are_small_known_and_match_their_card(path: Path) -> None:
     card = read_card(path)
 
-    assert path.stem in NETWORKS.values()
+    assert path.stem.removeprefix("maskrcnn-") in NETWORKS
+    assert card.licences
     assert path.stat().st_size < LARGEST_FILE_BYTES
     assert read_tensors(path, card)
     assert 0.1 <= card.operating_point <= 0.9

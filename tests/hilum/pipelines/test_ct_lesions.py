@@ -8,7 +8,7 @@ import pytest
 
 import hilum
 from hilum.catalogue import CT_LESIONS
-from hilum.errors import NetworkNotTrained, NoDicom
+from hilum.errors import NoDicom, UnknownNetwork
 from hilum.findings import Analysis
 from hilum.grading import MOSMED, Verdict
 from hilum.jobs import Stage
@@ -101,9 +101,9 @@ def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
         hilum.analyse(tmp_path, device="cpu")
 
 
-def test_a_network_that_is_not_trained_yet_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NetworkNotTrained, match="resnet101"):
-        hilum.analyse(tmp_path, network="resnet101")
+def test_a_network_that_is_not_there_is_refused_before_the_study_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNetwork, match="'resnet9000'; there is"):
+        hilum.analyse(tmp_path, network="resnet9000")
 
 
 def test_a_real_chest_without_covid_reads_near_zero(shared_data: Path, tmp_path: Path) -> None:
