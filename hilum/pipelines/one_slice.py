@@ -80,16 +80,25 @@ def analyse_slice(
     Raises:
         InputError: the file is not one axial slice in Hounsfield units; the class says how.
     """
+    study_uid, volume = axial_volume(path)
+    segmenter = load(network or CT_LESIONS.networks[0], device=device, registry=registry)
+    lungs = find_lungs(volume).mask
+    lesions = find_lesions(volume, lungs, segmenter, ignore_progress).labels
+    report = _measure(study_uid, volume, lungs, lesions, segmenter)
+    return SliceAnalysis(report, volume.voxels[0], lungs[0], lesions[0])
+
+
+def axial_volume(path: Path) -> tuple[str, Volume]:
+    """Return a DICOM file's study UID, and its slice as a volume of one.
+
+    Raises:
+        InputError: the file is not one axial slice in Hounsfield units; the class says how.
+    """
     study = read_study(path)
     instance = study.series[0].instances[0]
     _check_axial(instance)
     hu, spacing_mm = read_slice(path)
-    segmenter = load(network or CT_LESIONS.networks[0], device=device, registry=registry)
-    volume = _as_volume(hu, spacing_mm, instance.sop_instance_uid)
-    lungs = find_lungs(volume).mask
-    lesions = find_lesions(volume, lungs, segmenter, ignore_progress).labels
-    report = _measure(study.study_uid, volume, lungs, lesions, segmenter)
-    return SliceAnalysis(report, hu, lungs[0], lesions[0])
+    return study.study_uid, _as_volume(hu, spacing_mm, instance.sop_instance_uid)
 
 
 def _check_axial(instance: Instance) -> None:
