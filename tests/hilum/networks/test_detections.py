@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from hilum.networks.detections import (
+    CONSOLIDATION_ODDS,
     MASK_PX,
     Detections,
     label_map,
@@ -74,8 +75,17 @@ def test_a_lesion_map_is_the_mean_of_the_vote_and_the_dense_branch() -> None:
 
     probabilities = lesion_map(replace(boxes, dense=dense), (2, 3))
 
-    assert probabilities[0, 0].tolist() == pytest.approx([0.525, 0.525, 0.125])
-    assert probabilities[1, 0].tolist() == pytest.approx([0.125, 0.125, 0.125])
+    assert merged(probabilities)[0].tolist() == pytest.approx([0.65, 0.65, 0.25])
+
+
+def test_a_lesion_map_raises_the_odds_of_consolidation_and_keeps_the_sum() -> None:
+    dense = np.array([[[0.6, 0.6, 0.0]], [[0.2, 0.0, 0.4]]], np.float32)
+
+    glass, consolidation = lesion_map(replace(_detections(), dense=dense), (1, 3))
+
+    assert consolidation[0, 0] / glass[0, 0] == pytest.approx(CONSOLIDATION_ODDS * 0.2 / 0.6)
+    assert (glass + consolidation)[0].tolist() == pytest.approx([0.4, 0.3, 0.2])
+    assert glass[0, 2] == consolidation[0, 1] == 0
 
 
 @given(hypothesis.extra.numpy.arrays(np.float32, (2, 6, 7), elements=st.floats(0, 0.5, width=32)))
