@@ -17,9 +17,6 @@ MARGIN_MM = 6.0
 SMALLEST_LUNG_MM2 = 60.0
 """A slice with less lung than this is not worth a look."""
 
-BATCH = 4
-"""Slices a call: enough to keep a processor's cores busy, few enough to stop soon when asked."""
-
 
 @dataclass(frozen=True, slots=True)
 class Lesions:
@@ -50,9 +47,10 @@ def find_lesions(
     if not len(chosen):
         return found
     rows, columns = crop(lungs, volume)
-    for start in range(0, len(chosen), BATCH):
+    # One forward pass a call: as many as a chip wants, few enough to stop soon when asked.
+    for start in range(0, len(chosen), segmenter.batch):
         progress(Stage.SLICES, start, len(chosen))
-        batch = chosen[start : start + BATCH]
+        batch = chosen[start : start + segmenter.batch]
         images = apply_window(volume.voxels[batch, rows, columns], segmenter.info.window_hu)
         for z, detections in zip(batch, segmenter.predict(images), strict=True):
             inside = lungs[z, rows, columns] > 0

@@ -127,12 +127,11 @@ def test_boxes_come_back_in_pixels_of_the_image_given(
 def test_slices_are_answered_in_order_whatever_the_batch(
     network: MaskRCNN,
     pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     segmenter = Segmenter(network, INFO, device="cpu")
     together = segmenter.predict(pictures)
 
-    monkeypatch.setattr("hilum.networks.maskrcnn.BATCH", 1)
+    segmenter.batch = 1
     alone = segmenter.predict(pictures)
 
     assert len(together) == 3

@@ -6,7 +6,7 @@ import pytest
 from hilum.jobs import JobStopped, Stage, ignore_progress
 from hilum.networks.maskrcnn import Segmenter
 from hilum.phantom import Phantom
-from hilum.pipelines.slices import BATCH, find_lesions
+from hilum.pipelines.slices import find_lesions
 from tests.analyses import volume_of
 
 
@@ -57,4 +57,4 @@ def test_a_job_that_is_stopped_ends_between_two_batches(segmenter: Segmenter, il
     with pytest.raises(JobStopped):
         find_lesions(volume_of(ill), ill.lungs, segmenter, stop)
 
-    assert steps == [0, BATCH]
+    assert steps == [0, segmenter.batch]
