@@ -49,6 +49,9 @@ SMALLEST_ML = 8.0
 SINGLE_SLICE_MM = 40.0
 """Depth that a pocket of a single slice is taken to have: 2 square centimetres are the smallest."""
 
+SLAB_MM = 40.0
+"""A stack lower than this shows too little of the chest to infer from."""
+
 SMALLEST_SHARE = 0.01
 """Likewise for pockets under this share of all the lung found."""
 
@@ -117,8 +120,7 @@ def _with_airless(
     grid: _Grid, seen: NDArray[np.uint8], body: Mask, airway: Mask
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Return the lungs with what holds no air, and a sentence for each lung where that is much."""
-    # A single slice says too little of the chest to infer from.
-    if len(grid.hu) == 1:
+    if len(grid.hu) * grid.spacing_mm[0] < SLAB_MM:
         return seen, ()
     scan = Scan(grid.hu, body, airway, grid.spacing_mm, grid.right_first)
     whole = add_airless(scan, seen)

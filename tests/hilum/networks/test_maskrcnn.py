@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,25 @@ def test_a_folded_and_lowered_network_answers_as_torchvision_does(
 
     assert found.scores.max() == pytest.approx(expected["scores"].max().item(), abs=0.02)
     assert abs(len(found) - len(expected["scores"])) <= 5  # bfloat16 moves scores near the cut
+
+
+@pytest.mark.parametrize("most", [1, 7])
+def test_the_heads_look_into_the_likeliest_proposals_and_no_more(
+    network: LesionRCNN,
+    pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]],
+    most: int,
+) -> None:
+    segmenter = Segmenter(network, replace(INFO, proposals=most), device="cpu")
+    given: list[list[torch.Tensor]] = []
+    network.rpn.register_forward_hook(lambda _part, _images, result: given.append(result[0]))
+    looked: list[list[torch.Tensor]] = []
+    network.roi_heads.register_forward_pre_hook(lambda _part, args: looked.append(args[1]))
+
+    segmenter.predict(pictures)
+
+    for every, chosen in zip(given[0], looked[0], strict=True):
+        assert len(every) > most
+        assert torch.equal(chosen, every[:most])
 
 
 def test_training_adds_the_losses_of_the_dense_branch_to_torchvisions_five(

@@ -140,6 +140,20 @@ def test_a_lung_that_is_missing_is_not_made_up(side: str) -> None:
     assert any(f"{side} lung measures" in doubt for doubt in lungs.doubts)
 
 
+@pytest.mark.parametrize(("slices", "slice_mm"), [(3, 1.0), (5, 0.625), (30, 1.0)])
+def test_nothing_is_inferred_from_a_slab_of_a_chest(slices: int, slice_mm: float) -> None:
+    whole = volume_of(healthy())
+    middle = len(whole.voxels) // 2
+    affine = whole.affine.copy()
+    affine[:3, 0] *= slice_mm / whole.spacing_mm[0]
+    slab = np.repeat(whole.voxels[middle : middle + 1], slices, axis=0)
+
+    found = find_lungs(Volume(slab, affine, ("",) * slices))
+
+    assert not any("inferred" in sentence for sentence in found.doubts)
+    assert len(found.mask) == slices
+
+
 def test_a_chest_without_bones_is_left_as_it_was_found() -> None:
     phantom = airless("right lower")
     boneless = np.minimum(phantom.voxels, np.int16(60))
