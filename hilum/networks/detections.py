@@ -3,7 +3,7 @@
 
 A detection is a box with a coarse mask relative to it. Masks are pasted inside their boxes only,
 and overlapping detections vote softly: a pixel is free of lesion if every detection misses it.
-The vote is averaged with what the dense branch painted.
+The vote is mixed with what the dense branch painted.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ LESION_CLASSES = (GROUND_GLASS, CONSOLIDATION)
 MASK_PX = 28
 """Side of a mask as the network draws it, whatever the size of its box."""
 
-DENSE_SHARE = 0.5
-"""Weight of the dense branch beside the vote of the boxes, 0..1."""
+DENSE_SHARE = 2 / 3
+"""Weight of the dense branch beside the vote of the boxes, 0..1, chosen out of fold: it draws finer,
+the boxes tell the classes apart, and Dice changes little from a half to four fifths."""
 
 CONSOLIDATION_ODDS = 1.5
 """Networks name consolidation, the rarer class, too seldom: its odds against ground glass are raised

@@ -11,6 +11,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from hilum.networks.detections import (
     CONSOLIDATION_ODDS,
+    DENSE_SHARE,
     MASK_PX,
     Detections,
     label_map,
@@ -69,13 +70,14 @@ def test_no_boxes_make_an_empty_vote() -> None:
     assert not vote(_detections(), (3, 4)).any()
 
 
-def test_a_lesion_map_is_the_mean_of_the_vote_and_the_dense_branch() -> None:
+def test_a_lesion_map_mixes_the_vote_and_the_dense_branch() -> None:
     boxes = _detections(((0, 0, 2, 2), 0.8, 1))
     dense = np.full((2, 2, 3), 0.25, np.float32)
 
     probabilities = lesion_map(replace(boxes, dense=dense), (2, 3))
 
-    assert merged(probabilities)[0].tolist() == pytest.approx([0.65, 0.65, 0.25])
+    inside, outside = (DENSE_SHARE * 0.5 + (1 - DENSE_SHARE) * voted for voted in (0.8, 0.0))
+    assert merged(probabilities)[0].tolist() == pytest.approx([inside, inside, outside])
 
 
 def test_a_lesion_map_raises_the_odds_of_consolidation_and_keeps_the_sum() -> None:
@@ -84,7 +86,8 @@ def test_a_lesion_map_raises_the_odds_of_consolidation_and_keeps_the_sum() -> No
     glass, consolidation = lesion_map(replace(_detections(), dense=dense), (1, 3))
 
     assert consolidation[0, 0] / glass[0, 0] == pytest.approx(CONSOLIDATION_ODDS * 0.2 / 0.6)
-    assert (glass + consolidation)[0].tolist() == pytest.approx([0.4, 0.3, 0.2])
+    either = [DENSE_SHARE * painted for painted in (0.8, 0.6, 0.4)]
+    assert (glass + consolidation)[0].tolist() == pytest.approx(either)
     assert glass[0, 2] == consolidation[0, 1] == 0
 
 
