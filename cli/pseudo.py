@@ -37,7 +37,7 @@ from hilum.training.run import load_trained
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder to write images/ and masks/ to.",
+    help="Folder to write images/ and masks/ to; neither may hold anything yet.",
 )
 @click.option(
     "--device",
@@ -51,7 +51,7 @@ def pseudo_label(weights: tuple[Path, ...], data: Path, out: Path, device: str) 
 
     Each slice is seen plain and mirrored. Volumes whose window is much wider than the networks'
     are stretched first, so that soft tissue lies where the networks expect it. A mask in
-    pseudo_masks/ counts for two fifths beside the networks.
+    pseudo_masks/ counts for two fifths beside the networks. OUT/pseudo.json names the networks.
     """
     segmenters = [load_trained(path, device=device) for path in weights]
     with _bars() as bars:

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,7 +37,11 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     required=True,
     help="Folder of labelled slices or volumes; may be given several times.",
 )
-@click.option("--controls", type=FOLDER, help="Folder of whole slices without lesions.")
+@click.option(
+    "--controls",
+    type=FOLDER,
+    help="Folder of whole slices without lesions; a third, at most 20, are held out.",
+)
 @click.option("--fold", type=click.IntRange(0, 4), help="Hold out this fifth; nothing if absent.")
 @click.option(
     "--out",
@@ -163,16 +167,17 @@ class _Board:
     def __init__(self, bars: Progress, recipe: Recipe) -> None:
         self._bars = bars
         self._loss = math.nan
-        self._task = bars.add_task(recipe.name, total=recipe.steps, note="")
+        self._task = bars.add_task(recipe.name, total=1.0, note="")
 
     def show(self, step: Step, dice: float | None) -> None:
         """Move the bar to a step."""
         known = not math.isnan(self._loss)
         self._loss = SMOOTHING * self._loss + (1 - SMOOTHING) * step.loss if known else step.loss
-        # A run with a time limit ends before its steps do: the bar follows the schedule.
-        total = round(step.number / step.fraction)
-        note = f"loss {self._loss:.3f}  rate {step.rate:.1e}  {step.seconds:.2f} s/step"
-        self._bars.update(self._task, completed=step.number, total=total, note=note)
+        # A run with a time limit ends before its steps do, so the bar follows the schedule; rich
+        # forgets how fast it moved whenever its total changes.
+        made = f"step {step.number}  {step.seconds:.2f} s/step"
+        note = f"{made}  loss {self._loss:.3f}  rate {step.rate:.1e}"
+        self._bars.update(self._task, completed=step.fraction, note=note)
         if dice is not None:
             narrate(f"Step {step.number}: mean Dice {dice:.3f} on the slices held out.")
 
@@ -181,7 +186,7 @@ def _bars() -> Progress:
     return Progress(
         TextColumn("  {task.description:<10}"),
         BarColumn(bar_width=32),
-        MofNCompleteColumn(),
+        TaskProgressColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),

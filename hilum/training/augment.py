@@ -22,7 +22,7 @@ class Variation:
         rotation_deg: about the middle of the crop.
         log_scale: natural logarithm of the size, the same on both axes.
         log_aspect: natural logarithm of width over height, relative to the original.
-        shift: share of the crop's side, 0..1.
+        shift: share of half the crop's side, 0..1: the grid runs from -1 to 1.
         log_window: natural logarithm of the window's width.
         brightness: shift of the gray levels, 0..1.
         log_gamma: natural logarithm of the exponent.

@@ -37,7 +37,7 @@ def load_backbone(body: nn.Module, name: str) -> None:
         MissingSetting: the packages of the checkpoint are not installed.
         BrokenWeights: the joined file is not the one expected.
     """
-    body.load_state_dict(flatten(read_checkpoint(), BLOCKS[name]), strict=False)
+    body.load_state_dict(flatten(read_checkpoint(), BLOCKS[name]))
 
 
 def read_checkpoint() -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Examples to learn from: lung crops of single slices, with their lesions or without any."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ LUNG_AREA_MIN = 0.02
 
 PICTURES = (".png", ".jpg", ".jpeg")
 """Suffixes of slices; masks are PNG alone, since JPEG blurs their borders."""
+
+MODES = ("L", "RGB", "P", "1")
+"""Pillow's names of the pixels that are read: it would clip 16 bits to 8 without a word."""
 
 WHITE = 255
 """What a mask without classes is painted in."""
@@ -66,6 +71,16 @@ def read_labelled(folder: Path) -> list[Example]:
     return examples
 
 
+def check_names(slices: Sequence[Example]) -> None:
+    """Refuse slices of one name: folds and records know a slice by its name alone."""
+    name, times = Counter(one.name for one in slices).most_common(1)[0]
+    if times > 1:
+        raise ConfigurationError(
+            f"Slice {name}: {times} slices have this name, expected one; "
+            "names must differ between the folders too."
+        )
+
+
 def picture_paths(folder: Path) -> list[Path]:
     """Return the pictures of a folder, ordered by name."""
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in PICTURES)
@@ -88,9 +103,12 @@ def read_controls(folder: Path) -> list[Example]:
 
 
 def read_gray(path: Path) -> NDArray[np.float32]:
-    """Read a picture as gray levels [h, w], 0..1."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("L"), np.float32) / np.float32(255)
+    """Read a picture as gray levels [h, w], 0..1.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has more than 8 bits or a mode of its own.
+    """
+    return np.asarray(_open(path).convert("L"), np.float32) / np.float32(255)
 
 
 def crop_to_lungs(image: NDArray[np.float32], *, margin_px: int = 4) -> NDArray[np.float32] | None:
@@ -158,14 +176,30 @@ def _labelled(path: Path, mask: Path) -> Example:
     return example
 
 
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigurationError(
+            f"{path}: not a readable picture ({type(error).__name__}), expected PNG or JPEG."
+        ) from error
+    if picture.mode not in MODES:
+        raise ConfigurationError(
+            f"{path}: mode {picture.mode}, {_size(picture.size[::-1])} px, expected 8-bit gray "
+            f"or one of {', '.join(MODES)}."
+        )
+    return picture
+
+
 def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
 def _labels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        # A palette's numbers are the classes; converting it to gray would take its colours.
-        labels = np.array(picture if picture.mode == "P" else picture.convert("L"), np.uint8)
+    picture = _open(path)
+    # A palette's numbers are the classes; converting it to gray would take its colours.
+    labels = np.array(picture if picture.mode == "P" else picture.convert("L"), np.uint8)
     found = np.unique(labels)
     if set(found) == {0, WHITE}:
         return (labels // WHITE).astype(np.uint8)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -75,7 +76,7 @@ def start_from(recipe: Recipe, weights: Path) -> LesionRCNN:
     network = blank(recipe)
     try:
         network.load_state_dict(unpack(load_file(weights)))
-    except (RuntimeError, OSError, ValueError) as error:
+    except (RuntimeError, OSError, ValueError, SafetensorError) as error:
         raise BrokenWeights(
             f"{weights}: tensors do not fit a {recipe.backbone} network, as {recipe.name} expects."
         ) from error

@@ -18,10 +18,23 @@ visibly neighbours (003, 012, 028; 025, 042, 057; 035, 067): these stay together
 group. The others were dealt out once by chance."""
 
 CONTROLS_HELD_OUT = 20
-"""Control slices never learnt from: the last by name, each of another patient."""
+"""Most control slices that are never learnt from, and of few controls at most `CONTROLS_SHARE`."""
 
-_PATIENT = re.compile(r"patient\d+(?=-)")
-"""How `hilum.training.layouts.dicom` begins the names of slices of one patient."""
+CONTROLS_SHARE = 3
+"""One in so many controls is held out at most."""
+
+_PATIENTS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        # How hilum.training.layouts.dicom begins the names of slices of one patient.
+        r"patient\d+(?=-)",
+        # COVID-19-CT-Seg: a case of Radiopaedia may have two volumes, as 10 and 29 do.
+        r"radiopaedia_(org_covid-19-pneumonia-)?\d+(?=_\d+_\d)",
+        # MedSeg stacks 100 slices of some 60 patients, and nobody tells which are of one.
+        r"tr_im_\d+$",
+    )
+)
+"""What tells the patient in the names of slices."""
 
 
 def held_out(names: Collection[str], fold: int | None) -> frozenset[str]:
@@ -50,10 +63,30 @@ def held_out(names: Collection[str], fold: int | None) -> frozenset[str]:
     return kept
 
 
+def controls_held_out(names: Collection[str]) -> frozenset[str]:
+    """Return the names of the controls that no run learns from: the last groups that fit.
+
+    They are `CONTROLS_HELD_OUT` or a third, whichever is less: a small hospital's controls would
+    otherwise all be held out, and a run learn from none.
+    """
+    most = min(CONTROLS_HELD_OUT, len(names) // CONTROLS_SHARE)
+    kept: frozenset[str] = frozenset()
+    for group in reversed(_groups(names)):
+        together = kept | {name for name in names if group_of(name) == group}
+        kept = together if len(together) <= most else kept
+    return kept
+
+
 def group_of(name: str) -> str:
     """Return what a slice must not be parted from: its patient if known, else its volume."""
-    patient = _PATIENT.match(name)
-    return patient[0] if patient else name.rpartition("_")[0] or name
+    patients = (patient.match(name) for patient in _PATIENTS)
+    known = next((patient for patient in patients if patient), None)
+    return known[0] if known else volume_of(name)
+
+
+def volume_of(name: str) -> str:
+    """Return which volume a slice `<volume>_<slice>` is from; itself where there is none."""
+    return name.rpartition("_")[0] or name
 
 
 def _is_divided(names: Collection[str]) -> bool:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run learns from and what it holds out, gathered from folders of any layout."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import numpy as np
 
 from hilum.errors import ConfigurationError
 from hilum.training.batches import Examples
-from hilum.training.data import Example, read_controls
-from hilum.training.folds import CONTROLS_HELD_OUT, held_out
+from hilum.training.data import Example, check_names, read_controls
+from hilum.training.folds import controls_held_out, held_out
 from hilum.training.layouts import read_examples
 
 
@@ -52,7 +51,7 @@ def gather(
 
     Args:
         folders: of labelled slices, in one of the layouts of `hilum.training.layouts`.
-        controls: folder of whole slices without lesions.
+        controls: folder of whole slices without lesions, of which up to a third are held out.
         fold: which of five parts is held out; None learns from everything.
         clean_slices: how many slices of `folders` without lesions join the controls.
 
@@ -61,15 +60,14 @@ def gather(
             left to learn from.
     """
     slices = [example for folder in folders for example in read_examples(folder)]
-    _check_names(slices)
-    kept = held_out([example.name for example in slices], fold)
-    learnt = [example for example in slices if example.name not in kept]
+    check_names(slices)
+    learnt, kept = _part(slices, held_out([one.name for one in slices], fold))
     clean = _spread([example for example in learnt if not example.labels.any()], clean_slices)
     healthy = read_controls(controls) if controls else []
-    cut = max(0, len(healthy) - CONTROLS_HELD_OUT)
+    healthy, spared = _part(healthy, controls_held_out([one.name for one in healthy]))
     material = Material(
-        learnt=Examples(_ill(learnt), [*healthy[:cut], *clean]),
-        held_out=Examples(_ill([one for one in slices if one.name in kept]), healthy[cut:]),
+        learnt=Examples(_ill(learnt), [*healthy, *clean]),
+        held_out=Examples(_ill(kept), spared),
         sources=tuple(str(folder) for folder in (*folders, *([controls] if controls else []))),
         fold=fold,
     )
@@ -81,13 +79,12 @@ def gather(
     return material
 
 
-def _check_names(slices: Sequence[Example]) -> None:
-    name, times = Counter(one.name for one in slices).most_common(1)[0]
-    if times > 1:
-        raise ConfigurationError(
-            f"Slice {name}: {times} slices have this name, expected one; "
-            "names must differ between the folders too."
-        )
+def _part(slices: Sequence[Example], kept: Collection[str]) -> tuple[list[Example], list[Example]]:
+    """Part slices into those to learn from and those held out."""
+    return (
+        [example for example in slices if example.name not in kept],
+        [example for example in slices if example.name in kept],
+    )
 
 
 def _ill(slices: Sequence[Example]) -> list[Example]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pseudo-labels: what trained networks see in slices that nobody has drawn on, as masks."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +12,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from hilum.cards import NetworkInfo
 from hilum.errors import ConfigurationError
 from hilum.networks.detections import label_map, lesion_map
 from hilum.networks.maskrcnn import Segmenter
 from hilum.training.data import picture_paths, read_gray
-from hilum.training.folds import group_of
+from hilum.training.folds import volume_of
+
+PARTS = ("images", "masks")
+"""Folders that are written, as `hilum train` reads them."""
+
+RECORD = "pseudo.json"
+"""Beside them: the networks, how many slices, and how many of them had a second opinion."""
 
 CUT = 0.45
 """Probability from which a pixel becomes lesion, 0..1."""
@@ -62,24 +71,31 @@ def write_pseudo_labels(
 
     Args:
         folder: with `images/`, and `pseudo_masks/*.png` where there is a second opinion.
-        out: receives `images/*.png` and `masks/*.png`.
+        out: receives `images/*.png`, `masks/*.png` and `pseudo.json`, which names the teachers.
         segmenters: the networks, at least one; they have equal weight.
         progress: told each slice.
 
     Returns:
         How many slices were written.
+
+    Raises:
+        ConfigurationError: there are no pictures, two have one name, or `out` holds some already.
     """
     paths = picture_paths(folder / "images")
-    if not paths:
-        raise ConfigurationError(f"{folder}: no pictures in images/, expected at least one.")
-    for part in ("images", "masks"):
+    out = out.resolve()
+    _check_source(paths, folder)
+    _check_empty(out)
+    for part in PARTS:
         (out / part).mkdir(parents=True, exist_ok=True)
+    opinions = folder / "pseudo_masks"
     for volume in by_volume(paths).values():
         factor = stretch(read_gray(path) for path in volume)
         for path in volume:
-            labelled = _label(path, factor, segmenters, folder / "pseudo_masks")
+            labelled = _label(path, factor, segmenters, opinions)
             _write(labelled, out)
             progress(labelled)
+    seconded = sum(_opinion_path(opinions, path).exists() for path in paths)
+    _write_record(out, [one.info for one in segmenters], slices=len(paths), seconded=seconded)
     return len(paths)
 
 
@@ -87,7 +103,7 @@ def by_volume(paths: Iterable[Path]) -> Mapping[str, list[Path]]:
     """Group slices by the volume they are from, which has one window."""
     volumes: dict[str, list[Path]] = {}
     for path in paths:
-        volumes.setdefault(group_of(path.stem), []).append(path)
+        volumes.setdefault(volume_of(path.stem), []).append(path)
     return volumes
 
 
@@ -130,12 +146,32 @@ def blend(
     return np.where(joint >= CUT, classes, 0).astype(np.uint8)
 
 
+def _check_source(paths: Sequence[Path], folder: Path) -> None:
+    if not paths:
+        raise ConfigurationError(f"{folder}: no pictures in images/, expected at least one.")
+    name, times = Counter(path.stem for path in paths).most_common(1)[0]
+    if times > 1:
+        raise ConfigurationError(
+            f"{folder}: {times} pictures are called {name}, expected one; their masks would be too."
+        )
+
+
+def _check_empty(out: Path) -> None:
+    """Refuse to write over anything: masks there may be a radiologist's."""
+    for part in PARTS:
+        found = sum(1 for _ in (out / part).glob("*"))
+        if found:
+            raise ConfigurationError(
+                f"{out / part}: {found} files, expected none; pseudo-labels go to a new folder."
+            )
+
+
 def _label(
     path: Path, factor: float, segmenters: Sequence[Segmenter], opinions: Path
 ) -> PseudoLabel:
     image = np.clip(read_gray(path) * np.float32(factor), 0, 1)
     seen = np.mean([_look(segmenter, image) for segmenter in segmenters], axis=0)
-    opinion = _opinion(opinions / f"{path.stem}.png", image.shape)
+    opinion = _opinion(_opinion_path(opinions, path), image.shape)
     return PseudoLabel(path.stem, image, blend(seen.astype(np.float32), opinion))
 
 
@@ -146,6 +182,10 @@ def _look(segmenter: Segmenter, image: NDArray[np.float32]) -> NDArray[np.float3
     shape = (height, width)
     both = lesion_map(plain, shape) + lesion_map(mirrored, shape)[..., ::-1]
     return (both / 2).astype(np.float32)
+
+
+def _opinion_path(opinions: Path, path: Path) -> Path:
+    return opinions / f"{path.stem}.png"
 
 
 def _opinion(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -160,3 +200,17 @@ def _write(labelled: PseudoLabel, out: Path) -> None:
     gray = np.rint(labelled.image * 255).astype(np.uint8)
     Image.fromarray(gray).save(out / "images" / f"{labelled.name}.png")
     Image.fromarray(labelled.labels).save(out / "masks" / f"{labelled.name}.png")
+
+
+def _write_record(
+    out: Path, teachers: Sequence[NetworkInfo], *, slices: int, seconded: int
+) -> None:
+    """Write who labelled a folder, for those who learn from it."""
+    record = {
+        "teachers": [
+            {"name": one.name, "version": one.version, "sha256": one.sha256} for one in teachers
+        ],
+        "slices": slices,
+        "second_opinions": seconded,
+    }
+    (out / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

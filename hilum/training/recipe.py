@@ -90,7 +90,7 @@ def read_recipe(name_or_path: str | Path) -> Recipe:
             f"Recipe {name_or_path}: no such file, expected one of {', '.join(recipe_names())}, "
             "or the path of a .toml file."
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"Recipe {path.name}: not TOML ({error}).") from error
     return parse_recipe({"name": path.stem} | values, path.name)
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from PIL import Image
 
 from cli.main import hilum
 from hilum.networks.maskrcnn import build
+from hilum.networks.weights import digest
 from hilum.training.engine import write
 from hilum.training.recipe import Recipe
 from hilum.training.run import Run, write_run
@@ -33,6 +35,9 @@ def test_the_weights_of_a_run_label_a_folder(tmp_path: Path) -> None:
     assert "Labelled 1 slices." in result.stderr
     assert (tmp_path / "out" / "images" / "v_3.png").exists()
     assert (tmp_path / "out" / "masks" / "v_3.png").exists()
+    record = json.loads((tmp_path / "out" / "pseudo.json").read_text())
+    assert record["teachers"][0]["sha256"] == digest(tmp_path / "own.safetensors")
+    assert record["second_opinions"] == 0
 
 
 def test_weights_without_card_or_record_are_refused(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from rich.progress import Progress
 
 import cli.train
 from cli.main import hilum
 from hilum.networks.maskrcnn import build
 from hilum.training.course import Course
 from hilum.training.engine import Step, write
+from hilum.training.recipe import Recipe
 from hilum.training.run import Run, write_run
 
 
@@ -90,6 +92,20 @@ def test_a_checkpoint_is_gone_on_from_unless_forbidden(
     assert anew.exit_code == 0, anew.output
     assert not kept.exists()
     assert len(courses) == 2
+
+
+def test_the_time_left_is_known_though_a_limit_moves_the_last_step() -> None:
+    now = iter(range(1000))
+    bars = Progress(get_time=lambda: float(next(now)))
+    board = cli.train._Board(bars, Recipe("own", "resnet50", steps=2000))
+
+    for number, fraction in enumerate((0.010, 0.021, 0.029, 0.041), start=1):
+        board.show(Step(number, fraction, {"loss": 1.0}, 1e-4), None)
+
+    (task,) = bars.tasks
+    assert task.completed == 0.041
+    # About a hundredth a second.
+    assert task.time_remaining == pytest.approx(96, abs=10)
 
 
 def test_an_unknown_recipe_is_wrong_usage(data: Path) -> None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hilum.errors import ConfigurationError
-from hilum.training.data import Example, picture_paths, read_labelled
+from hilum.training.data import Example, check_names, picture_paths, read_labelled
 from hilum.training.layouts.dicom import is_dicom_with_seg, read_dicom
-from hilum.training.layouts.nifti import pairs, read_nifti
+from hilum.training.layouts.nifti import read_nifti
+from hilum.training.layouts.pairs import pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def read_examples(folder: Path) -> list[Example]:
     names are `<volume>_<slice>`.
 
     Raises:
-        ConfigurationError: the folder has none of the layouts, or no slice with lung.
+        ConfigurationError: the folder has none of the layouts, no slice with lung, or two of one
+            name.
     """
     layout = next((layout for layout in LAYOUTS if layout.fits(folder)), None)
     if layout is None:
@@ -59,4 +61,5 @@ def read_examples(folder: Path) -> list[Example]:
     examples = sorted(layout.read(folder), key=lambda example: example.name)
     if not examples:
         raise ConfigurationError(f"{folder}: no slice with lung and labels, expected at least one.")
+    check_names(examples)
     return examples

@@ -4,6 +4,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from hilum.catalogue import CONSOLIDATION, CT_LESIONS, GROUND_GLASS
 from hilum.dicom.geometry import Turn
-from hilum.dicom.header import BROKEN, read_header
+from hilum.dicom.header import BROKEN, open_dataset, read_header, text
 from hilum.dicom.quiet import quiet
 from hilum.dicom.read import read_study, read_volume
 from hilum.errors import ConfigurationError
@@ -66,24 +67,31 @@ def read_dicom(folder: Path) -> list[Example]:
         ConfigurationError: a segmentation cannot be read, or its slices are not in the folder.
         SeriesError: a series is not one grid of voxels.
     """
-    return [
-        example
-        for one in _find(folder)
-        for example in _cut(one, read_volume(one.series), one.segmentations)
-    ]
+    return [example for one in _find(folder) for example in _cut(one, read_volume(one.series))]
 
 
-def _cut(one: Annotated, volume: Volume, segmentations: tuple[Path, ...]) -> list[Example]:
+def _cut(one: Annotated, volume: Volume) -> list[Example]:
+    """Cut a series with what its segmentations mark; one of lungs alone may lie beside others."""
     labels = np.zeros(volume.voxels.shape, np.uint8)
-    for path in segmentations:
-        with quiet():
-            try:
-                _paint(labels, dcmread(path), volume, one.series)
-            except BROKEN as error:
-                raise ConfigurationError(
-                    f"{path}: not a usable segmentation ({type(error).__name__}: {error})."
-                ) from error
+    known = {path: classes for path in one.segmentations if (classes := _classes(path))}
+    if not known:
+        raise _unknown(one.segmentations[0])
+    for path, classes in known.items():
+        with _open(path) as dataset:
+            _paint(labels, dataset, volume, one.series, classes)
     return cut_slices(one.name, volume, labels)
+
+
+@contextmanager
+def _open(path: Path, *, pixels: bool = True) -> Iterator[Dataset]:
+    """Read a segmentation; what is broken in it is refused, wherever it shows."""
+    with quiet():
+        try:
+            yield dcmread(path, stop_before_pixels=not pixels)
+        except BROKEN as error:
+            raise ConfigurationError(
+                f"{path}: not a usable segmentation ({type(error).__name__}: {error})."
+            ) from error
 
 
 # ── Which segmentation belongs to which series ────────────────────────────────────────────────
@@ -94,10 +102,15 @@ def _find(folder: Path) -> Iterator[Annotated]:
     for paths in _by_study(folder):
         study = read_study(paths)
         for series, segmentations in _annotated(study):
-            first = series.instances[0].path
-            patient = str(dcmread(first, specific_tags=["PatientID"]).get("PatientID") or paths[0])
+            patient = _patient(series.instances[0].path) or str(paths[0])
             number = patients.setdefault(patient, len(patients))
             yield Annotated(f"patient{number:03d}-{series.series_uid}", series, segmentations)
+
+
+def _patient(path: Path) -> str:
+    with quiet():
+        dataset = open_dataset(path, keywords=["PatientID"], stop_before_pixels=True)
+    return text(dataset, "PatientID") if dataset else ""
 
 
 def _by_study(folder: Path) -> list[list[Path]]:
@@ -133,8 +146,7 @@ def _annotated(study: Study) -> Iterator[tuple[Series, tuple[Path, ...]]]:
 
 def _source_uids(path: Path) -> set[str]:
     """Return every instance that a segmentation names, frame by frame or as a whole."""
-    with quiet():
-        dataset = dcmread(path, stop_before_pixels=True)
+    with _open(path, pixels=False) as dataset:
         return {
             str(element.value)
             for element in dataset.iterall()
@@ -145,9 +157,14 @@ def _source_uids(path: Path) -> set[str]:
 # ── From frames to labels ─────────────────────────────────────────────────────────────────────
 
 
-def _paint(labels: NDArray[np.uint8], dataset: Dataset, volume: Volume, series: Series) -> None:
+def _paint(
+    labels: NDArray[np.uint8],
+    dataset: Dataset,
+    volume: Volume,
+    series: Series,
+    classes: Mapping[int, int],
+) -> None:
     """Paint the frames of a segmentation over labels [z, y, x]; the higher class stays on top."""
-    classes = _classes(dataset)
     slices = {uid: z for z, uid in enumerate(volume.instance_uids)}
     shared = dataset.SharedFunctionalGroupsSequence[0]
     own_groups = dataset.PerFrameFunctionalGroupsSequence
@@ -165,20 +182,23 @@ def _paint(labels: NDArray[np.uint8], dataset: Dataset, volume: Volume, series: 
         np.maximum(labels[z], drawn.astype(np.uint8) * classes[number], out=labels[z])
 
 
-def _classes(dataset: Dataset) -> Mapping[int, int]:
+def _classes(path: Path) -> Mapping[int, int]:
     """Return the class of each segment number that has one."""
-    found = {
-        int(segment.SegmentNumber): label
-        for segment in dataset.SegmentSequence
-        if (label := _class(segment)) is not None
-    }
-    if not found:
+    with _open(path, pixels=False) as dataset:
+        return {
+            int(segment.SegmentNumber): label
+            for segment in dataset.SegmentSequence
+            if (label := _class(segment)) is not None
+        }
+
+
+def _unknown(path: Path) -> ConfigurationError:
+    wanted = ", ".join(label.name for label in CT_LESIONS.labels)
+    with _open(path, pixels=False) as dataset:
         names = ", ".join(repr(str(one.get("SegmentLabel", ""))) for one in dataset.SegmentSequence)
-        wanted = ", ".join(label.name for label in CT_LESIONS.labels)
-        raise ConfigurationError(
+        return ConfigurationError(
             f"Segmentation {dataset.SOPInstanceUID}: segments {names}, expected one of {wanted}."
         )
-    return found
 
 
 def _class(segment: Dataset) -> int | None:

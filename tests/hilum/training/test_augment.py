@@ -26,6 +26,17 @@ def test_labels_move_with_the_image(blob: Callable[..., Example], seed: int) -> 
     assert (bright & labelled).sum() / (bright | labelled).sum() > 0.97
 
 
+def test_a_shift_is_a_share_of_half_the_side(blob: Callable[..., Example]) -> None:
+    shifted = Variation(0, 0, 0, 0.5, 0, 0, 0, 0, flip=False)
+    rng = np.random.default_rng(0)
+    original = blob(shape=(200, 200))
+
+    moved = [vary(original, shifted, side_px=200, rng=rng).labels for _ in range(100)]
+
+    starts = [int(np.flatnonzero(labels.any(axis=0))[0]) for labels in moved]
+    assert 45 <= max(abs(start - 50) for start in starts) <= 50
+
+
 def test_what_a_turn_uncovers_continues_the_edge_and_holds_no_lesion() -> None:
     whole = Example("a", np.full((64, 64), 0.86, np.float32), np.ones((64, 64), np.uint8))
     turned = Variation(45, 0, 0, 0, 0, 0, 0, 0, flip=False)

@@ -11,6 +11,7 @@ from hilum.training.data import (
     components,
     crop_to_lungs,
     read_controls,
+    read_gray,
     read_labelled,
 )
 
@@ -143,3 +144,32 @@ def test_a_slice_without_its_mask_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"its mask .*masks/a.png is missing"):
         read_labelled(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+def test_a_picture_of_sixteen_bits_is_refused(tmp_path: Path, part: str) -> None:
+    _write(tmp_path, np.zeros((4, 6), np.uint8))
+    Image.fromarray(np.full((4, 6), 2000, np.uint16)).save(tmp_path / part / "a.png")
+
+    with pytest.raises(
+        ConfigurationError, match=rf"{part}/a.png: mode I;16, 6 x 4 px, expected 8-bit gray"
+    ):
+        read_labelled(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+@pytest.mark.parametrize("kept", [0, 20, 45])
+def test_a_picture_cut_short_is_refused(tmp_path: Path, part: str, kept: int) -> None:
+    _write(tmp_path, np.zeros((4, 6), np.uint8))
+    path = tmp_path / part / "a.png"
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with pytest.raises(ConfigurationError, match=f"{part}/a.png: not a readable picture"):
+        read_labelled(tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "P", "1"])
+def test_gray_is_read_from_other_modes_of_eight_bits(tmp_path: Path, mode: str) -> None:
+    Image.new("L", (6, 4), 255).convert(mode).save(tmp_path / "a.png")
+
+    assert (read_gray(tmp_path / "a.png") == 1).all()

@@ -17,6 +17,7 @@ from hilum.training.data import Example
 from hilum.training.engine import FROZEN, _schedule, learn, start_from, write
 from hilum.training.recipe import Recipe
 from hilum.training.state import State
+from hilum.training.validation import mean_dice
 
 TINY = Recipe(
     "tiny",
@@ -37,15 +38,38 @@ def pair(blob: Callable[..., Example]) -> Examples:
     return Examples([blob("a", shape=shape), blob("b", shape=shape, label=2)], [])
 
 
-def test_a_few_steps_on_two_slices_lower_the_loss(network: LesionRCNN, pair: Examples) -> None:
-    state = State(network, TINY)
+@pytest.fixture
+def four() -> list[Example]:
+    """Four slices with one round lesion each, of either class, in a corner of its own."""
+    side_px = TINY.side_px
+    rows, columns = np.mgrid[:side_px, :side_px]
+    corners = [(16, 16, 1), (16, 48, 2), (48, 16, 2), (48, 48, 1)]
+    labels = [
+        (((rows - row) ** 2 + (columns - column) ** 2 < 100) * label).astype(np.uint8)
+        for row, column, label in corners
+    ]
+    return [
+        Example(name, np.where(one, 0.45 + 0.15 * one, 0.2).astype(np.float32), one)
+        for name, one in zip("abcd", labels, strict=True)
+    ]
 
-    steps = list(learn(state, pair, TINY))
 
-    assert [step.number for step in steps] == list(range(1, 9))
+def test_a_network_overfits_four_slices(
+    network: LesionRCNN, four: list[Example], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A network is served at 384 px; at the size it learns here, a test of seconds can tell.
+    monkeypatch.setattr("hilum.networks.maskrcnn.INPUT_PX", TINY.side_px)
+    recipe = dataclasses.replace(TINY, steps=20, batch=4, learning_rate=1e-3, ema_decay=0.5)
+    state = State(network, recipe)
+    before = mean_dice(state.average, four, device="cpu")
+
+    steps = list(learn(state, Examples(four, []), recipe))
+
+    assert [step.number for step in steps] == list(range(1, 21))
     assert steps[-1].fraction == 1
-    assert state.number == 8
-    assert sum(step.loss for step in steps[-2:]) < 0.9 * sum(step.loss for step in steps[:2])
+    assert steps[-1].loss < 0.7 * steps[0].loss
+    assert before < 0.3
+    assert mean_dice(state.average, four, device="cpu") > 0.7
 
 
 def test_the_rate_rises_then_falls_to_zero() -> None:
@@ -132,6 +156,15 @@ def test_shipped_weights_of_whole_numbers_can_be_gone_on_from(
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     save_file({"conv.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
+
+    with pytest.raises(BrokenWeights, match=r"w.safetensors: tensors do not fit a resnet50"):
+        start_from(TINY, tmp_path / "w.safetensors")
+
+
+def test_weights_cut_short_are_refused(network: LesionRCNN, tmp_path: Path) -> None:
+    write(network, tmp_path / "w.safetensors")
+    whole = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(whole[: len(whole) // 2])
 
     with pytest.raises(BrokenWeights, match=r"w.safetensors: tensors do not fit a resnet50"):
         start_from(TINY, tmp_path / "w.safetensors")

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from hilum.errors import ConfigurationError
-from hilum.training.folds import CONTROLS_HELD_OUT, FOLDS
+from hilum.training.data import picture_paths
+from hilum.training.folds import FOLDS
 from hilum.training.material import gather
 
 Writer = Callable[..., Path]
@@ -20,9 +21,9 @@ def test_a_fold_of_the_shared_slices_is_held_out_with_the_last_controls(shared_d
     names = material.names()
     assert set(names["held_out"]) == FOLDS[2]
     assert len(names["learnt"]) == 50 - len(FOLDS[2])
-    assert len(names["held_out_controls"]) == CONTROLS_HELD_OUT
-    assert max(names["learnt_controls"]) < min(names["held_out_controls"])
-    assert not set(names["learnt_controls"]) & set(names["held_out_controls"])
+    controls = [path.stem for path in picture_paths(shared_data / "ct-controls")]
+    assert names["learnt_controls"] == controls[:40]
+    assert names["held_out_controls"] == controls[40:]
 
 
 def test_without_a_fold_everything_is_learnt_from(tmp_path: Path, write_slices: Writer) -> None:

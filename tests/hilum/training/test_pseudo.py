@@ -1,4 +1,6 @@
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,11 +78,16 @@ def test_labelled_slices_can_be_learnt_from(
     count = write_pseudo_labels(
         source,
         tmp_path / "out",
-        [Segmenter(network, IN_TRAINING, device="cpu")],
+        [Segmenter(network, replace(IN_TRAINING, sha256="ab" * 32), device="cpu")],
         lambda one: seen.append(one.name),
     )
 
     assert (count, seen) == (2, ["v_0", "v_1"])
+    assert json.loads((tmp_path / "out" / "pseudo.json").read_text()) == {
+        "teachers": [{"name": "in-training", "version": "0", "sha256": "ab" * 32}],
+        "slices": 2,
+        "second_opinions": 2,
+    }
     examples = read_examples(tmp_path / "out")
     assert [one.name for one in examples] == ["v_0", "v_1"]
     # Half of the networks' certainty is the dense branch's: with the opinion it makes a lesion.
@@ -91,6 +98,33 @@ def test_labelled_slices_can_be_learnt_from(
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no pictures in images/"):
         write_pseudo_labels(tmp_path, tmp_path / "out", [])
+
+
+@pytest.mark.parametrize("part", ["images", "masks"])
+def test_nothing_is_ever_written_over(tmp_path: Path, write_slices: Writer, part: str) -> None:
+    source, out = write_slices(tmp_path / "in", ["v_0"]), tmp_path / "out"
+    (out / part).mkdir(parents=True)
+    (out / part / "v_0.png").write_bytes(b"a radiologist's")
+
+    with pytest.raises(ConfigurationError, match=rf"out/{part}: 1 files, expected none"):
+        write_pseudo_labels(source, out, [])
+
+    assert (out / part / "v_0.png").read_bytes() == b"a radiologist's"
+
+
+def test_labels_do_not_go_into_the_data_themselves(tmp_path: Path, write_slices: Writer) -> None:
+    source = write_slices(tmp_path / "in", ["v_0"])
+
+    with pytest.raises(ConfigurationError, match="in/images: 1 files, expected none"):
+        write_pseudo_labels(source, tmp_path / "else" / ".." / "in", [])
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path, write_slices: Writer) -> None:
+    source = write_slices(tmp_path / "in", ["v_0"])
+    Image.new("L", (48, 40)).save(source / "images" / "v_0.jpg")
+
+    with pytest.raises(ConfigurationError, match="2 pictures are called v_0, expected one"):
+        write_pseudo_labels(source, tmp_path / "out", [])
 
 
 def test_an_opinion_of_another_size_is_brought_to_the_slice(

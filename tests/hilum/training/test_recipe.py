@@ -54,6 +54,13 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, line: str, complai
         read_recipe(path)
 
 
+def test_a_recipe_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe name")
+
+    with pytest.raises(ConfigurationError, match=r"Recipe bad.toml: not TOML"):
+        read_recipe(tmp_path / "bad.toml")
+
+
 def test_an_unknown_backbone_is_refused_with_those_there_are(tmp_path: Path) -> None:
     path = tmp_path / "deep.toml"
     path.write_text('backbone = "resnet9000"\n')

@@ -109,6 +109,28 @@ def test_segments_of_other_things_are_refused_by_name(marked: Marked, tmp_path: 
     assert "segments 'Heart', expected one of ground-glass opacity, consolidation" in message
 
 
+def test_a_segmentation_of_lungs_beside_one_of_lesions_is_passed_over(
+    marked: Marked, tmp_path: Path
+) -> None:
+    slices = marked.phantom.datasets()
+    lungs = segmentation(slices, _masks(marked), segments={1: ("39607008", "SCT", "Lung")})
+    write(tmp_path, [*slices, lungs, segmentation(slices, _masks(marked))])
+
+    assert_same(read_examples(tmp_path), marked)
+
+
+def test_a_segmentation_of_broken_references_is_refused(marked: Marked, tmp_path: Path) -> None:
+    slices = marked.phantom.datasets()
+    write(tmp_path, slices)
+    (path,) = write(tmp_path / "seg", [segmentation(slices, _masks(marked))]).iterdir()
+    content = path.read_bytes()
+    # A UID that says it is a number: headers are read without it.
+    path.write_bytes(content.replace(b"\x08\x00\x55\x11UI", b"\x08\x00\x55\x11FD"))
+
+    with pytest.raises(ConfigurationError, match=r"not a usable segmentation \(BytesLength"):
+        read_examples(tmp_path)
+
+
 def test_a_cropped_segmentation_is_refused(marked: Marked, tmp_path: Path) -> None:
     slices = marked.phantom.datasets()
     seg = segmentation(slices, _masks(marked), segments={1: GROUND_GLASS}, fractional=True)

@@ -49,3 +49,13 @@ def test_a_folder_of_none_of_the_layouts_is_told_the_three(tmp_path: Path) -> No
 
     with pytest.raises(ConfigurationError, match=r"no known layout .*\(1\).*\(2\).*\(3\) DICOM"):
         read_examples(tmp_path)
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+        Image.new("L", (6, 4), 1).save(tmp_path / part / "a.png")
+    Image.new("L", (6, 4), 1).save(tmp_path / "images" / "a.jpg")
+
+    with pytest.raises(ConfigurationError, match="Slice a: 2 slices have this name, expected one"):
+        read_examples(tmp_path)
