@@ -33,7 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.schema import check_migrated, head
 from db.session import make_engine
-from hilum.errors import HilumError
+from hilum.errors import HilumError, NetworkAbsent
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 from hilum.settings import MIB, Settings
 from hilum.storage import StudyStore
@@ -133,7 +133,11 @@ def check_networks(settings: Settings) -> Iterator[Check]:
         )
     except HilumError as error:
         yield Check("network", Health.FAIL, f"HILUM_NETWORK: {error.message}")
-    sound, broken = registry.survey()
+    try:
+        sound, broken = registry.survey()
+    except NetworkAbsent as error:
+        yield Check("own networks", Health.FAIL, f"{settings.weights}: {error.message}")
+        return
     yield from (_tell_broken(one) for one in broken if not one.is_shipped)
     if importlib.util.find_spec("torch") is not None:
         yield from (_check_entry(one, one.id) for one in sound if not one.is_shipped)

@@ -5,6 +5,7 @@ import json
 import sys
 
 import click
+from rich.markup import escape
 from rich.table import Table
 
 from cli.checks import INSTALLATION, Check, Health, check_machine
@@ -49,5 +50,5 @@ def examine() -> list[Check]:
 def _table(checks: list[Check]) -> Table:
     table = Table("check", "", "detail", box=None)
     for one in checks:
-        table.add_row(one.name, f"[{STYLE[one.health]}]{one.health}[/]", one.detail)
+        table.add_row(one.name, f"[{STYLE[one.health]}]{one.health}[/]", escape(one.detail))
     return table

@@ -42,6 +42,11 @@ class Home:
         return self.folder / "spool"
 
     @property
+    def weights(self) -> Path:
+        """Networks of one's own."""
+        return self.folder / "weights"
+
+    @property
     def logs(self) -> Path:
         """What the children say."""
         return self.folder / "logs"
@@ -92,6 +97,18 @@ def find_settings() -> Settings:
     Raises:
         MissingSetting: neither tells where the database is.
     """
-    if "HILUM_DATABASE_URL" not in os.environ and (local := Home(DEFAULT_HOME).settings):
-        return Settings.from_environment(**local)
-    return Settings.from_environment()
+    return Settings.from_environment(**local_settings())
+
+
+def local_settings() -> Mapping[str, str]:
+    """Return the settings of the `hilum serve` that runs in this folder, by field.
+
+    There are none where nothing runs, where it is another user's, or where the environment names
+    another system.
+    """
+    if "HILUM_DATABASE_URL" in os.environ:
+        return {}
+    try:
+        return Home(DEFAULT_HOME).settings or {}
+    except PermissionError:
+        return {}

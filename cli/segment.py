@@ -24,7 +24,11 @@ from hilum.render import card_png, montage_png, overlay_png
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write results to."
 )
-@click.option("--network", help="As `hilum weights list` has it; the default if not given.")
+@click.option(
+    "--network",
+    envvar="HILUM_NETWORK",
+    help="As `hilum weights list` has it; else HILUM_NETWORK, else the default.",
+)
 @site_option
 @click.option(
     "--device",

@@ -23,6 +23,7 @@ from db.schema import migrate
 from db.session import make_sessions
 from db.tenants import add_tenant, find_tenant, new_key, tenant_of_key
 from hilum.errors import ConfigurationError
+from hilum.settings import Settings
 
 LOCAL_TENANT: Final = "local"
 """The hospital that this machine's own key belongs to."""
@@ -104,13 +105,16 @@ def _backends(home: Home) -> Iterator[Mapping[str, str]]:
         queue = given.get("HILUM_REDIS_URL") or stack.enter_context(
             embedded_valkey(home.folder / "valkey")
         )
-        home.store.mkdir(exist_ok=True)
+        for folder in (home.store, home.weights):
+            folder.mkdir(exist_ok=True)
         settings = {
             "database_url": database,
             "redis_url": queue,
             "storage_url": given.get("HILUM_STORAGE_URL", home.store.as_uri()),
             "secret_key": given.get("HILUM_SECRET_KEY") or home.secret,
             "spool_dir": given.get("HILUM_SPOOL_DIR", str(home.spool)),
+            "weights": given.get("HILUM_WEIGHTS") or str(home.weights),
+            "network": given.get("HILUM_NETWORK") or Settings.model_fields["network"].default,
         }
         # Other commands, such as `hilum keys new`, find the running system by this file.
         home.keep("settings.json", json.dumps(settings))

@@ -30,8 +30,14 @@ LARGEST_CARD: Final = 1024 * 1024
 
 SHA256: Final = r"^[0-9a-f]{64}$"
 NAME: Final = r"^[a-z0-9]+(-[a-z0-9]+)*$"
-VERSION: Final = r"^[0-9]{1,9}(\.[0-9]{1,9}){0,3}$"
+VERSION: Final = r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,3}$"
 """Numbers and dots: which of two versions is the newer needs no guessing."""
+
+BACKBONE: Final = r"^resnet(50|101)$"
+"""A worker builds no other; a test holds it to `hilum.networks.maskrcnn.BACKBONES`."""
+
+LONGEST_COMPLAINT: Final = 300
+"""Characters of what is said of a card: it may come from anywhere, and the sentence goes to logs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ MAX_PROPOSALS: Final = 100
 
 PROPOSALS: Final = 16
 """How many of them the heads look into, the likeliest first: as good as all of them once the
-operating point fits, and faster (`python -m benchmarks.proposals`)."""
+operating point fits, and faster (`python -m benchmarks.with_data.proposals`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +115,8 @@ class Card:
         labels: class names, by the number in a label map; the pipeline's own.
         preprocessing: of the images it learnt from.
         proposals: most boxes a slice that its heads look into.
-        operating_point: probability from which a pixel counts as lesion, 0..1, with so many
-            proposals: with more of them the same lesion gathers more votes.
+        operating_point: probability from which a pixel counts as lesion, between 0 and 1, with
+            so many proposals: with more of them the same lesion gathers more votes.
         recipe: what decided the training.
         data: what was learnt from and what was held out; its `sources` name the terms of each.
         metrics: what was measured, and on what.
@@ -122,7 +128,7 @@ class Card:
 
     name: Annotated[str, Field(pattern=NAME, max_length=64)]
     version: Annotated[str, Field(pattern=VERSION)]
-    backbone: str
+    backbone: Annotated[str, Field(pattern=BACKBONE)]
     sha256: Annotated[str, Field(pattern=SHA256)]
     pipeline: str = CT_LESIONS.name
     labels: dict[str, str] = field(
@@ -130,7 +136,7 @@ class Card:
     )
     preprocessing: Preprocessing = SERVED
     proposals: Annotated[int, Field(gt=0, le=MAX_PROPOSALS)] = PROPOSALS
-    operating_point: Annotated[float, Field(ge=0, le=1)] = 0.5
+    operating_point: Annotated[float, Field(gt=0, lt=1)] = 0.5
     recipe: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=lambda: {"sources": {}})
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -153,7 +159,8 @@ class Card:
         """Mean Dice of slices it did not learn from, 0..1; None where nobody measured it."""
         measured = self.metrics.get("dice")
         value = measured.get("value") if isinstance(measured, dict) else measured
-        return float(value) if isinstance(value, (int, float)) else None
+        # JSON knows numbers that no float holds.
+        return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
 
     @property
     def info(self) -> NetworkInfo:
@@ -197,13 +204,16 @@ def _read(beside: Path) -> dict[str, Any]:
     try:
         with beside.open("rb") as stream:
             text = stream.read(LARGEST_CARD + 1)
-        if len(text) > LARGEST_CARD:
-            raise BrokenWeights(f"{beside.name}: expected a card of at most {LARGEST_CARD} bytes.")
+    except OSError as error:
+        raise _refused(beside.name, f"no readable card ({error.strerror})") from error
+    if len(text) > LARGEST_CARD:
+        raise _refused(beside.name, f"expected a card of at most {LARGEST_CARD} bytes")
+    try:
         values = from_json(text, allow_inf_nan=False)
-    except (OSError, ValueError) as error:
-        raise BrokenWeights(f"{beside.name}: no readable card ({error}).") from error
+    except ValueError as error:
+        raise _refused(beside.name, f"no readable card ({error})") from error
     if not isinstance(values, dict):
-        raise BrokenWeights(f"{beside.name}: found {type(values).__name__}, expected an object.")
+        raise _refused(beside.name, f"found {type(values).__name__}, expected an object")
     return values
 
 
@@ -213,12 +223,10 @@ def _check_file(values: dict[str, Any], beside: Path) -> None:
     expected = ["file", *(each.name for each in fields(Card))]
     missing = [name for name in expected if name not in values]
     if missing:
-        raise BrokenWeights(f"{beside.name}: lacks {', '.join(missing)}.")
-    file = values.pop("file")
-    if file != f"{beside.stem}{WEIGHTS_SUFFIX}":
-        raise BrokenWeights(
-            f"{beside.name}: is the card of {file!r}, expected {beside.stem}{WEIGHTS_SUFFIX}."
-        )
+        raise _refused(beside.name, f"lacks {', '.join(missing)}")
+    own = f"{beside.stem}{WEIGHTS_SUFFIX}"
+    if values.pop("file") != own:
+        raise _refused(beside.name, f"is the card of another file, expected {own}")
 
 
 def _parse(values: dict[str, Any], name: str) -> Card:
@@ -230,7 +238,7 @@ def _parse(values: dict[str, Any], name: str) -> Card:
             f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
             for problem in error.errors(include_input=False)
         )
-        raise BrokenWeights(f"{name}: {'; '.join(problems)}.") from error
+        raise _refused(name, "; ".join(problems)) from error
 
 
 @cache
@@ -240,21 +248,21 @@ def _schema() -> TypeAdapter[Card]:
 
 def _check_sources(card: Card, name: str) -> None:
     sources = card.data.get("sources")
-    if not isinstance(sources, dict) or not all(isinstance(one, str) for one in sources.values()):
-        raise BrokenWeights(
-            f"{name}: data.sources is {sources!r}, expected the licence of each source by its name."
+    found = sources.values() if isinstance(sources, dict) else [sources]
+    if not isinstance(sources, dict) or not all(isinstance(one, str) for one in found):
+        kinds = ", ".join(sorted({type(one).__name__ for one in found}))
+        raise _refused(
+            name, f"data.sources holds {kinds}, expected the licence of each source by its name"
         )
 
 
 def _check_labels(card: Card) -> None:
     pipeline = PIPELINES.get(card.pipeline)
     if pipeline is None:
-        raise BrokenWeights(
-            f"{card.name}: is for pipeline {card.pipeline!r}, expected {', '.join(PIPELINES)}."
-        )
+        raise _refused(card.name, f"is for another pipeline, expected {', '.join(PIPELINES)}")
     expected = {str(label.value): label.name for label in pipeline.labels}
     if card.labels != expected:
-        raise BrokenWeights(f"{card.name}: has labels {card.labels}, expected {expected}.")
+        raise _refused(card.name, f"has other labels than {card.pipeline}, expected {expected}")
 
 
 def _check_preprocessing(card: Card) -> None:
@@ -265,6 +273,13 @@ def _check_preprocessing(card: Card) -> None:
         if found[name] != expected[name]
     ]
     if different:
-        raise BrokenWeights(
-            f"{card.name} {card.version}: its preprocessing has {'; '.join(different)}."
+        raise _refused(
+            f"{card.name} {card.version}", f"its preprocessing has {'; '.join(different)}"
         )
+
+
+def _refused(name: str, complaint: str) -> BrokenWeights:
+    """Say what is wrong with a card, by kinds and names: what it says may be anything."""
+    if len(complaint) > LONGEST_COMPLAINT:
+        complaint = f"{complaint[: LONGEST_COMPLAINT - 1]}…"
+    return BrokenWeights(f"{name}: {complaint}.")

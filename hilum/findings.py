@@ -88,7 +88,7 @@ class NetworkUse:
     """Which network made a report.
 
     Attributes:
-        name: as asked for in a request.
+        name: as its card has it, `maskrcnn-` before what requests and jobs call it.
         version: of the weights.
         sha256: of the weights file, hexadecimal.
         operating_point: probability from which a pixel counts as lesion, 0..1.

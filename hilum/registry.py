@@ -6,13 +6,13 @@ torch: the web server refuses what no worker has, and writes down the exact vers
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Self
 
 from hilum.cards import CARD_SUFFIX, FAMILY, WEIGHTS_SUFFIX, Card, read_card
 from hilum.catalogue import PIPELINES, PipelineCard
-from hilum.errors import BrokenWeights, UnknownNetwork
+from hilum.errors import BrokenWeights, NetworkAbsent, UnknownNetwork
 
 SHIPPED: Final = Path(__file__).parent / "weights"
 """Where the shipped networks lie, each a `.safetensors` with a `.json` card beside it."""
@@ -70,8 +70,11 @@ class Broken:
 
     def claims(self, asked: str) -> bool:
         """Whether its name says that it is what is asked for."""
-        stem = self.path.stem.removeprefix(FAMILY)
-        return stem == asked.replace(AT, "-") or stem.startswith(f"{asked}-")
+        if self.is_shipped:
+            return self.path.stem.removeprefix(FAMILY) == asked.partition(AT)[0]
+        # A name may have dashes of its own, a version has none.
+        name, _, version = self.path.stem.rpartition("-")
+        return bool(name) and is_version_of(f"{name}{AT}{version}", asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,16 +95,25 @@ class Registry:
         return cls(Path(site) if site else None)
 
     def survey(self) -> tuple[list[Entry], list[Broken]]:
-        """Return the networks by name and version, and what cannot be used."""
+        """Return the networks by name and version, and what cannot be used.
+
+        Raises:
+            NetworkAbsent: the folder of a hospital's own networks cannot be read.
+        """
         found = [*_look(self.shipped, is_shipped=True)]
         if self.site is not None:
+            _check_readable(self.site)
             found += _look(self.site, is_shipped=False)
         sound = [one for one in found if isinstance(one, Entry)]
         broken = [one for one in found if isinstance(one, Broken)]
         return sorted(sound, key=lambda one: (not one.is_shipped, one.name, one.age)), broken
 
     def entries(self, pipeline: PipelineCard | None = None) -> list[Entry]:
-        """Return the sound networks, of one pipeline where it is given, by name and version."""
+        """Return the sound networks, of one pipeline where it is given, by name and version.
+
+        Raises:
+            NetworkAbsent: the folder of a hospital's own networks cannot be read.
+        """
         sound, _ = self.survey()
         return [one for one in sound if _serves(one, pipeline)]
 
@@ -110,13 +122,16 @@ class Registry:
 
         Raises:
             BrokenWeights: there are files of this name, which cannot be used.
+            NetworkAbsent: it is no shipped one, and the folder of the others cannot be read.
             UnknownNetwork: there are none; the sentence lists those there are.
         """
+        # No other has the name of a shipped network, which therefore needs no other folder.
+        if shipped := _newest(replace(self, site=None).entries(pipeline), asked):
+            return shipped
         sound, broken = self.survey()
         entries = [one for one in sound if _serves(one, pipeline)]
-        fitting = [one for one in entries if is_version_of(one.id, asked)]
-        if fitting:
-            return max(fitting, key=lambda one: one.age)
+        if newest := _newest(entries, asked):
+            return newest
         for one in broken:
             if one.claims(asked):
                 raise one.error
@@ -139,6 +154,22 @@ def is_version_of(network: str, asked: str) -> bool:
 
 def _serves(entry: Entry, pipeline: PipelineCard | None) -> bool:
     return pipeline is None or entry.card.pipeline == pipeline.name
+
+
+def _newest(entries: Sequence[Entry], asked: str) -> Entry | None:
+    fitting = [one for one in entries if is_version_of(one.id, asked)]
+    return max(fitting, key=lambda one: one.age, default=None)
+
+
+def _check_readable(site: Path) -> None:
+    """Tell a folder that is away from an empty one, which `glob` does not."""
+    try:
+        next(site.iterdir(), None)
+    except OSError as error:
+        raise NetworkAbsent(
+            "The folder of your own networks, HILUM_WEIGHTS, cannot be read:"
+            f" {error.strerror}; expected a folder, which may be empty."
+        ) from error
 
 
 def _look(folder: Path, *, is_shipped: bool) -> Iterator[Entry | Broken]:

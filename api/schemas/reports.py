@@ -65,7 +65,7 @@ class PassedJSON(Schema):
 class NetworkUseJSON(Schema):
     """Which network made a report."""
 
-    name = text("As asked for.", required=True)
+    name = text("As its card has it: `maskrcnn-` and the name in jobs.", required=True)
     version = text("Of the weights.", required=True)
     sha256 = text("Of the weights file.", required=True)
     operating_point = number("Probability from which a pixel counts as lesion.", required=True)

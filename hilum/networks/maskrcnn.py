@@ -7,14 +7,15 @@ torchvision's defaults serve one job, two lesion classes in a lung crop of 384 p
 a pyramid of 128 channels instead of 256, and few proposals.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models.detection import MaskRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -26,7 +27,7 @@ from torchvision.models.resnet import ResNet, resnet50, resnet101
 from torchvision.ops import FrozenBatchNorm2d
 
 from hilum.cards import MAX_PROPOSALS, NetworkInfo
-from hilum.errors import UnknownNetwork
+from hilum.errors import BrokenWeights, UnknownNetwork
 from hilum.networks.dense import IGNORED, DenseHead, dense_losses, probabilities
 from hilum.networks.detections import Detections
 from hilum.networks.folding import fold_norms, lower
@@ -172,6 +173,9 @@ class Segmenter:
         self.batch = BATCH.get(self.device.type, BATCH["cpu"])
         fold_norms(network.backbone.body)
         lower(network, self.dtype)
+        for head in _heads(network):
+            # Not a method of this: a network that held its segmenter would not leave the GPU with it.
+            head.register_forward_hook(partial(_check_finite, info))
         self._network = network.eval().to(self.device)
 
     def predict(self, images: NDArray[np.float32]) -> list[Detections]:
@@ -182,6 +186,9 @@ class Segmenter:
 
         Returns:
             The detections of each slice, boxes in pixels of the images given.
+
+        Raises:
+            BrokenWeights: an answer is not finite.
         """
         batches = range(0, len(images), self.batch)
         return [
@@ -219,6 +226,27 @@ class Segmenter:
         shape = fit(images.shape[1:], INPUT_PX)
         resized = functional.interpolate(batch, shape, mode="bilinear", align_corners=False)
         return resized.expand(-1, 3, -1, -1)
+
+
+def _heads(network: LesionRCNN) -> tuple[nn.Module, ...]:
+    """Return the parts whose answers say what is a lesion and where."""
+    heads = network.roi_heads
+    return network.rpn.head, heads.box_predictor, heads.mask_predictor, network.dense_head
+
+
+def _check_finite(info: NetworkInfo, _head: nn.Module, _given: object, answer: Any) -> None:
+    # torchvision drops boxes whose score is no number, and a slice without boxes reads healthy.
+    if not torch.stack([one.isfinite().all() for one in _tensors(answer)]).all():
+        raise BrokenWeights(f"{info.name} {info.version}: answers with values that are not finite.")
+
+
+def _tensors(answer: Any) -> Iterator[Tensor]:
+    """Yield every tensor of a nested list or tuple."""
+    if isinstance(answer, Tensor):
+        yield answer
+    else:
+        for part in answer:
+            yield from _tensors(part)
 
 
 def fit(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:

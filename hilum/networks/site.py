@@ -9,7 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hilum.cards import CARD_SUFFIX, FAMILY, NAME, WEIGHTS_SUFFIX, Card, read_card, write_card
-from hilum.errors import BrokenWeights, InvalidRequest, MissingSetting, NetworkExists
+from hilum.errors import (
+    BrokenWeights,
+    ConfigurationError,
+    InvalidRequest,
+    MissingSetting,
+    NetworkExists,
+)
 from hilum.networks.weights import digest, verify
 from hilum.registry import SHIPPED_NAMES, Entry, Registry, site_stem
 
@@ -31,15 +37,22 @@ def import_network(source: Path, registry: Registry, *, name: str | None = None)
         MissingSetting: the installation has no folder for networks of its own.
         BrokenWeights: the file cannot be used; nothing was kept.
         InvalidRequest, NetworkExists: its name cannot be used; nothing was kept.
+        ConfigurationError: the folder cannot be written; nothing was kept.
     """
     if registry.site is None:
         raise MissingSetting("HILUM_WEIGHTS is not set: it names the folder of your own networks.")
     card = _read_source(source)
     card = replace(card, name=f"{FAMILY}{_checked(name or card.network)}")
     path = registry.site / f"{site_stem(card.network, card.version)}{WEIGHTS_SUFFIX}"
-    if not _is_kept(card, path):
-        verify(source)
-        _keep(source, card, path)
+    try:
+        if not _is_kept(card, path):
+            verify(source)
+            _keep(source, card, path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path.parent}: networks cannot be kept there ({error.strerror}), expected a folder"
+            " that can be written and has hard links."
+        ) from error
     return Entry(card, path, is_shipped=False)
 
 
@@ -87,7 +100,7 @@ def _is_kept(card: Card, path: Path) -> bool:
 
 
 def _keep(source: Path, card: Card, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     with TemporaryDirectory(prefix=".import-", dir=path.parent) as folder:
         staged = Path(folder) / path.name
         shutil.copyfile(source, staged)
@@ -95,15 +108,46 @@ def _keep(source: Path, card: Card, path: Path) -> None:
         if (found := digest(staged)) != card.sha256:
             raise BrokenWeights(f"{source.name}: SHA-256 {found}, expected {card.sha256}.")
         write_card(card, staged)
-        # The card comes last: it is by its card that a network is found.
+        # JSON can say numbers that it cannot be written with again.
+        read_card(staged)
         for suffix in (WEIGHTS_SUFFIX, CARD_SUFFIX):
-            _publish(staged.with_suffix(suffix), path.with_suffix(suffix))
+            _finish(staged.with_suffix(suffix))
+        _publish(staged, card, path)
 
 
-def _publish(staged: Path, path: Path) -> None:
+def _make(folder: Path) -> None:
+    """Make a folder, and those above it, that services of other users can read."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(0o755)
+
+
+def _finish(staged: Path) -> None:
     # Services read what another user imported.
     staged.chmod(0o644)
     with staged.open("rb") as file:
         # A name that reaches the disk before its bytes would be an empty file.
         os.fsync(file.fileno())
-    staged.replace(path)
+
+
+def _publish(staged: Path, card: Card, path: Path) -> None:
+    """Give both files their names, which another import may have taken since they were free."""
+    if not _link(staged, path) and digest(path) != card.sha256:
+        raise NetworkExists(
+            f"{path.name} is there with other weights, of an import at work or one that was cut"
+            " short: give this one a version of its own, or remove that file and import again."
+        )
+    # The card comes last: it is by its card that a network is found.
+    if not _link(staged.with_suffix(CARD_SUFFIX), path.with_suffix(CARD_SUFFIX)):
+        _is_kept(card, path)
+
+
+def _link(staged: Path, path: Path) -> bool:
+    """Give a file a second name; False where another file has it."""
+    try:
+        # Unlike a rename, this replaces nothing.
+        path.hardlink_to(staged)
+    except FileExistsError:
+        return False
+    return True

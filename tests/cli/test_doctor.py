@@ -109,6 +109,19 @@ def test_a_hospitals_own_networks_are_looked_at(settings: Settings, site: Path) 
     assert found["weights other-1.0.0"].health is Health.FAIL
 
 
+@pytest.mark.parametrize("name", ["away", "file"])
+def test_a_folder_of_networks_that_cannot_be_read_fails(
+    settings: Settings, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "file").touch()
+
+    found = by_name(check_networks(changed(settings, weights=str(tmp_path / name))))
+
+    assert found["network"].health is Health.OK
+    assert found["own networks"].health is Health.FAIL
+    assert str(tmp_path / name) in found["own networks"].detail
+
+
 def test_a_usual_network_that_is_not_there_fails(settings: Settings) -> None:
     [check] = check_networks(changed(settings, network="resnet9000"))
 

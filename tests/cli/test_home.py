@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.home import Home, find_settings
+from cli.home import Home, find_settings, local_settings
 from hilum.errors import MissingSetting
 
 
@@ -39,6 +39,19 @@ def test_the_running_system_of_a_folder_is_found_without_environment(
     home.forget("settings.json")
     with pytest.raises(MissingSetting):
         find_settings()
+
+
+def test_the_system_of_another_user_is_none_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HILUM_DATABASE_URL", raising=False)
+    monkeypatch.setattr(Path, "exists", refuse)
+
+    assert local_settings() == {}
 
 
 def test_the_environment_stands_before_the_running_system(

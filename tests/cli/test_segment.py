@@ -70,12 +70,18 @@ def test_a_network_without_weights_is_refused_by_name(small_study: Path) -> None
     assert "[unknown_network]" in result.stderr
 
 
-def test_a_hospitals_own_network_is_named_like_any_other(small_study: Path, site: Path) -> None:
+@pytest.mark.parametrize("by", ["option", "environment"])
+def test_a_hospitals_own_network_is_named_like_any_other(
+    small_study: Path, site: Path, by: str
+) -> None:
     middle = sorted(small_study.iterdir())[6]
+    command = ["segment", str(middle), "--json"]
 
-    result = CliRunner().invoke(
-        hilum, ["segment", str(middle), "--network", "ward", "--site", str(site), "--json"]
-    )
+    if by == "option":
+        result = CliRunner().invoke(hilum, [*command, "--network", "ward", "--site", str(site)])
+    else:
+        given = {"HILUM_NETWORK": "ward", "HILUM_WEIGHTS": str(site)}
+        result = CliRunner().invoke(hilum, command, env=given)
 
     assert result.exit_code == 0, result.output
     used = json.loads(result.stdout)["network"]

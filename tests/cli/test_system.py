@@ -1,6 +1,7 @@
 """The whole system, as `hilum serve` and `hilum demo` run it: real servers, web server, worker."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cli.system import free_port
+from cli.home import Home
+from cli.system import _backends, free_port
 from hilum.errors import ConfigurationError
 
 HILUM = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -94,19 +96,56 @@ def wait_for(path: Path, url: str) -> str:
     raise AssertionError(f"{path} names no server that answers")
 
 
+@pytest.mark.parametrize(
+    ("given", "weights", "network"),
+    [
+        ({}, "home/weights", "resnet50"),
+        ({"HILUM_WEIGHTS": "", "HILUM_NETWORK": ""}, "home/weights", "resnet50"),
+        ({"HILUM_WEIGHTS": "own", "HILUM_NETWORK": "ward"}, "own", "ward"),
+    ],
+)
+def test_a_system_has_a_place_for_networks_and_tells_other_commands(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: dict[str, str],
+    weights: str,
+    network: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    servers = {"HILUM_DATABASE_URL": "postgresql://there", "HILUM_REDIS_URL": "redis://there"}
+    for name in ("HILUM_WEIGHTS", "HILUM_NETWORK"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in (servers | given).items():
+        monkeypatch.setenv(name, value)
+    home = Home.open(tmp_path / "home")
+
+    with _backends(home) as environment:
+        told = home.settings
+
+        assert told is not None
+        assert (tmp_path / told["weights"], told["network"]) == (tmp_path / weights, network)
+        assert environment["HILUM_WEIGHTS"] == told["weights"]
+        assert environment["HILUM_NETWORK"] == network
+        assert home.weights.is_dir()
+
+
 def test_a_server_answers_keeps_its_secrets_and_stops_on_sigterm(
-    serving: subprocess.Popen[str], tmp_path: Path
+    serving: subprocess.Popen[str], tmp_path: Path, imported: Path
 ) -> None:
     home = tmp_path / "home"
     address = wait_for(home / "url", "/health/ready")
     key = (home / "key").read_text().strip()
 
-    jobs = httpx.get(f"{address}/v1/jobs", headers={"Authorization": f"Bearer {key}"})
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}) as client:
+        jobs = client.get("/v1/jobs")
+        shutil.copytree(imported, home / "weights", dirs_exist_ok=True)
+        [pipeline] = client.get("/v1/pipelines").json()["items"]
     modes = {path.name: path.stat().st_mode & 0o777 for path in home.iterdir() if path.is_file()}
     serving.send_signal(signal.SIGTERM)
     _, said = serving.communicate(timeout=90)
 
     assert jobs.json()["items"] == []
+    assert "ward@1.0.0" in pipeline["network_versions"]
     assert modes == {"key": 0o600, "secret": 0o600, "settings.json": 0o600, "url": 0o600}
     assert serving.returncode == 0
     assert said.rstrip().endswith("Stopped.")

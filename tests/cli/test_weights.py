@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from cli.home import Home
 from cli.main import hilum
 from tests.networks import add_version
 
@@ -37,6 +38,21 @@ def test_the_list_is_data_for_programs(command: Command) -> None:
     assert len(rows["ward"]["sha256"]) == 64
     assert rows["ward"]["licences"] == {"Nothing": "CC0"}
     assert not rows["ward"]["is_shipped"]
+
+
+def test_one_cards_hostile_figure_keeps_no_other_from_the_list(
+    command: Command, site: Path
+) -> None:
+    add_version(site, "ward", "1.1.0")
+    beside = site / "ward-1.1.0.json"
+    beside.write_text(beside.read_text().replace("0.123", "1" + "0" * 400))
+
+    shown = command("list")
+
+    assert shown.exit_code == 0, shown.output
+    rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines() if "@" in line}
+    assert "0.123" in rows["ward@1.0.0"]
+    assert rows["ward@1.1.0"][3:] == ["0.40", str(site)]
 
 
 def test_what_cannot_be_used_is_told_beside_the_list(command: Command, site: Path) -> None:
@@ -103,10 +119,46 @@ def test_an_import_prints_what_jobs_may_ask_for(
     assert (site / "lobe-1.0.0.safetensors").exists()
 
 
-def test_an_import_without_a_folder_is_a_matter_of_settings(
-    command: Command, monkeypatch: pytest.MonkeyPatch, site: Path
+@pytest.mark.parametrize("arguments", [["list"], ["verify"], ["verify", "ward"]])
+def test_a_folder_that_is_not_there_is_not_an_empty_one(
+    command: Command, tmp_path: Path, arguments: list[str]
+) -> None:
+    result = command(*arguments, "--site", tmp_path / "typo")
+
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "[network_absent]" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("elsewhere", "networks"), [({}, 1), ({"HILUM_DATABASE_URL": "postgresql://there"}, 0)]
+)
+def test_the_folder_is_that_of_the_system_that_runs_here_unless_the_environment_names_another(
+    command: Command,
+    site: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    elsewhere: dict[str, str],
+    networks: int,
 ) -> None:
     monkeypatch.delenv("HILUM_WEIGHTS")
+    monkeypatch.delenv("HILUM_DATABASE_URL", raising=False)
+    monkeypatch.chdir(tmp_path)
+    home = Home.open(tmp_path / ".hilum")
+    home.keep("settings.json", json.dumps({"weights": str(site)}))
+    for name, value in elsewhere.items():
+        monkeypatch.setenv(name, value)
+
+    rows = json.loads(command("list", "--json").stdout)
+
+    assert len([row for row in rows if row["name"] == "ward"]) == networks
+
+
+def test_an_import_without_a_folder_is_a_matter_of_settings(
+    command: Command, monkeypatch: pytest.MonkeyPatch, site: Path, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("HILUM_WEIGHTS")
+    monkeypatch.chdir(tmp_path)
     (site / "ward-1.0.0.safetensors").rename(site / "x.safetensors")
 
     result = command("import", site / "x.safetensors")

@@ -79,14 +79,19 @@ def test_a_missing_field_is_named(changed: Change, name: str) -> None:
         ({"preprocessing": {"window_hu": [0, 1]}}, r"preprocessing\.input_px"),
         ({"operating_point": "0.4"}, "operating_point"),
         ({"operating_point": 40}, "operating_point"),
+        ({"operating_point": 0.0}, "operating_point: Input should be greater than 0"),
+        ({"operating_point": 1.0}, "operating_point: Input should be less than 1"),
         ({"sha256": "ABC"}, "sha256"),
         ({"version": "newest"}, "version"),
+        ({"version": "01.0.0"}, "version"),
+        ({"version": "1.00"}, "version"),
+        ({"backbone": "vgg16"}, "backbone"),
         ({"name": "../ward"}, "name"),
         ({"limits": "none"}, "limits"),
-        ({"data": {"learnt": []}}, r"data\.sources"),
-        ({"data": {"sources": {"Own slices": None}}}, r"data\.sources"),
-        ({"file": "other.safetensors"}, "other.safetensors.*expected maskrcnn-ward"),
-        ({"pipeline": "ct-hearts"}, "ct-hearts.*expected ct-lesions"),
+        ({"data": {"learnt": []}}, r"data\.sources holds NoneType"),
+        ({"data": {"sources": {"Own slices": None}}}, r"data\.sources holds NoneType"),
+        ({"file": "other.safetensors"}, r"of another file, expected maskrcnn-ward\.safetensors"),
+        ({"pipeline": "ct-hearts"}, "another pipeline, expected ct-lesions"),
         ({"labels": {"1": "consolidation", "2": "ground-glass opacity"}}, "labels.*expected"),
     ],
 )
@@ -132,8 +137,58 @@ def test_a_card_of_megabytes_is_not_read(path: Path) -> None:
         read_card(path)
 
 
+NAME = "Erika Mustermann " * 30_000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"data": {"sources": NAME}},
+        {"data": {"sources": {NAME: [NAME]}}},
+        {"file": NAME},
+        {"file": [NAME]},
+        {"pipeline": NAME},
+        {"labels": {"1": NAME}},
+        {"backbone": NAME},
+        {"name": NAME},
+        {"limits": [NAME, 7]},
+    ],
+)
+def test_what_a_card_says_is_not_said_again(changed: Change, fields: dict[str, Any]) -> None:
+    path = changed(**fields)
+
+    with pytest.raises(BrokenWeights) as caught:
+        read_card(path)
+
+    assert "Mustermann" not in caught.value.message
+
+
+def test_a_complaint_of_many_fields_is_cut_short(changed: Change) -> None:
+    path = changed(**{f"field-{number}": number for number in range(1000)})
+
+    with pytest.raises(BrokenWeights, match="field-0") as caught:
+        read_card(path)
+
+    assert len(caught.value.message) < 350
+
+
+def test_a_card_that_cannot_be_opened_is_told_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(BrokenWeights) as caught:
+        read_card(tmp_path / "ward-1.0.safetensors")
+
+    assert caught.value.message == "ward-1.0.json: no readable card (No such file or directory)."
+
+
 def test_a_network_nobody_measured_has_no_dice() -> None:
     assert replace(CARD, metrics={}).dice is None
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "1e400", "-0.1", "1.01", '"0.7"', "[0.7]"])
+def test_a_dice_that_is_no_share_is_none(path: Path, number: str) -> None:
+    beside = path.with_suffix(".json")
+    beside.write_text(beside.read_text().replace('"value": 0.7', f'"value": {number}'))
+
+    assert read_card(path).dice is None
 
 
 def test_reading_cards_loads_no_torch() -> None:

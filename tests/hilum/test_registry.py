@@ -7,7 +7,7 @@ import pytest
 
 from hilum.cards import Card, write_card
 from hilum.catalogue import CT_LESIONS
-from hilum.errors import BrokenWeights, UnknownNetwork
+from hilum.errors import BrokenWeights, NetworkAbsent, UnknownNetwork
 from hilum.registry import SHIPPED_NAMES, Registry, is_version_of
 
 CARD = Card("maskrcnn-resnet50", "2.0.0", "resnet50", "ab" * 32)
@@ -74,6 +74,29 @@ def test_a_broken_network_hides_no_other_and_says_what_is_wrong_when_asked_for(
         registry.find("lobe")
 
 
+def test_a_broken_network_stands_for_its_own_name_and_version_alone(registry: Registry) -> None:
+    assert registry.site is not None
+    for stem in ("lobe-3-1.0.0", "lobe"):
+        (registry.site / f"{stem}.json").write_text("{}")
+
+    for asked in ("lobe", "lobe-3@1.0", "lobe-3-1.0.0", "lobe@3-1.0.0", ""):
+        with pytest.raises(UnknownNetwork):
+            registry.find(asked)
+    for asked in ("lobe-3", "lobe-3@1.0.0"):
+        with pytest.raises(BrokenWeights, match=r"lobe-3-1\.0\.0\.json: lacks"):
+            registry.find(asked)
+
+
+@pytest.mark.parametrize("asked", ["resnet50", "resnet50@2.0.0"])
+def test_a_broken_shipped_network_may_be_any_version_of_its_name(
+    registry: Registry, asked: str
+) -> None:
+    (registry.shipped / "maskrcnn-resnet50.json").write_text("{}")
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-resnet50\.json: lacks"):
+        registry.find(asked)
+
+
 def test_a_card_without_its_weights_is_no_network(registry: Registry) -> None:
     registry.find("ward@1.10").path.unlink()
 
@@ -102,12 +125,38 @@ def test_files_put_into_the_folder_by_hand_take_no_other_networks_place(
         raise broken.error
 
 
-def test_a_setting_without_a_value_or_a_folder_that_is_not_there_adds_nothing(
+def test_a_setting_without_a_value_or_an_empty_folder_adds_nothing(
     registry: Registry, tmp_path: Path
 ) -> None:
+    (tmp_path / "empty").mkdir()
+
     assert Registry.at("").site is None
-    away = Registry(tmp_path / "away", registry.shipped)
-    assert [one.id for one in away.entries()] == ["resnet50@2.0.0"]
+    empty = Registry(tmp_path / "empty", registry.shipped)
+    assert [one.id for one in empty.entries()] == ["resnet50@2.0.0"]
+
+
+@pytest.mark.parametrize("what", ["nothing", "file", "loop"])
+def test_a_folder_that_cannot_be_read_is_not_an_empty_one(
+    registry: Registry, tmp_path: Path, what: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    away = replace(registry, site=tmp_path / what)
+
+    for ask in (away.survey, away.entries, lambda: away.find("ward"), lambda: away.find("vgg")):
+        with pytest.raises(NetworkAbsent, match="HILUM_WEIGHTS, cannot be read") as caught:
+            ask()
+        assert str(tmp_path) not in caught.value.message
+
+
+def test_a_shipped_network_is_found_though_the_folder_of_the_others_is_away(
+    registry: Registry, tmp_path: Path
+) -> None:
+    away = replace(registry, site=tmp_path / "away")
+
+    assert away.find("resnet50").id == "resnet50@2.0.0"
+    with pytest.raises(NetworkAbsent):
+        away.find("resnet50@9.9")
 
 
 def test_versions_belong_to_their_name_alone() -> None:

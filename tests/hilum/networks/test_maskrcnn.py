@@ -1,4 +1,5 @@
 import copy
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torchvision.models.detection import MaskRCNN
 
 from hilum.cards import MAX_PROPOSALS
-from hilum.errors import UnknownNetwork
+from hilum.errors import BrokenWeights, UnknownNetwork
 from hilum.networks.maskrcnn import (
     IMAGE_MEAN,
     IMAGE_STD,
@@ -158,6 +159,39 @@ def test_slices_are_answered_in_order_whatever_the_batch(
     for one, other in zip(together, alone, strict=True):
         assert one.scores[0] == pytest.approx(other.scores[0], abs=0.02)
         assert one.masks.shape[1:] == (28, 28)
+
+
+@pytest.mark.parametrize(
+    "bias",
+    [
+        "rpn.head.cls_logits.bias",
+        "rpn.head.bbox_pred.bias",
+        "roi_heads.box_predictor.cls_score.bias",
+        "roi_heads.box_predictor.bbox_pred.bias",
+        "roi_heads.mask_predictor.mask_fcn_logits.bias",
+        "dense_head.scores.bias",
+        "backbone.body.conv1.weight",
+    ],
+)
+def test_an_answer_that_is_not_finite_is_an_error_and_not_a_healthy_slice(
+    network: MaskRCNN,
+    pictures: np.ndarray[tuple[int, int, int], np.dtype[np.float32]],
+    bias: str,
+) -> None:
+    network.state_dict()[bias][:1] = torch.nan
+    segmenter = Segmenter(network, INFO, device="cpu")
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-resnet50 0\.0\.0: .*not finite"):
+        segmenter.predict(pictures)
+
+
+def test_a_segmenter_that_is_let_go_is_gone_at_once(network: LesionRCNN) -> None:
+    segmenter = Segmenter(network, INFO, device="cpu")
+    watched = weakref.ref(segmenter)
+
+    del segmenter
+
+    assert watched() is None
 
 
 def test_no_slices_give_no_detections(network: MaskRCNN) -> None:

@@ -1,15 +1,23 @@
 """What a hospital imports is checked first and kept whole, or not at all."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from hilum.errors import BrokenWeights, InvalidRequest, MissingSetting, NetworkExists
+from hilum.errors import (
+    BrokenWeights,
+    ConfigurationError,
+    InvalidRequest,
+    MissingSetting,
+    NetworkExists,
+)
+from hilum.networks import site
 from hilum.networks.site import import_network
-from hilum.networks.weights import digest, read_card, write_card
-from hilum.registry import Registry
+from hilum.networks.weights import digest, read_card, read_tensors, write_card, write_tensors
+from hilum.registry import Entry, Registry
 
 
 @pytest.fixture
@@ -24,6 +32,17 @@ def source(imported: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     return Registry(tmp_path / "site")
+
+
+@pytest.fixture
+def rival(source: Path, tmp_path: Path) -> Path:
+    """Another network of the same name and version."""
+    path = tmp_path / "rival" / source.name
+    path.parent.mkdir()
+    state = read_tensors(source, read_card(source))
+    state["dense_head.scores.bias"] += 1
+    write_card(replace(read_card(source), sha256=write_tensors(state, path)), path)
+    return path
 
 
 def kept(registry: Registry) -> list[str]:
@@ -133,6 +152,94 @@ def test_a_card_that_names_no_licence_is_refused(source: Path, registry: Registr
 
     with pytest.raises(BrokenWeights, match="names no source of data"):
         import_network(source, registry)
+
+
+def import_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, source: Path, registry: Registry
+) -> list[Entry]:
+    """Let the next import find, once it has verified its file, that another one was quicker."""
+    done: list[Entry] = []
+
+    def verify_slowly(_: Path) -> None:
+        monkeypatch.undo()
+        done.append(import_network(source, registry))
+
+    monkeypatch.setattr(site, "verify", verify_slowly)
+    return done
+
+
+def test_of_two_imports_of_one_version_at_a_time_the_later_is_refused(
+    source: Path, rival: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = import_meanwhile(monkeypatch, rival, registry)
+
+    with pytest.raises(NetworkExists, match=r"lobe-1\.0\.0"):
+        import_network(source, registry)
+
+    assert [registry.find("lobe")] == done
+    assert digest(done[0].path) == done[0].card.sha256
+    assert kept(registry) == ["lobe-1.0.0.json", "lobe-1.0.0.safetensors"]
+
+
+def test_of_two_cards_for_the_same_weights_at_a_time_the_later_is_refused(
+    source: Path, rival: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rival.write_bytes(source.read_bytes())
+    write_card(replace(read_card(source), operating_point=0.2), rival)
+    done = import_meanwhile(monkeypatch, rival, registry)
+
+    with pytest.raises(NetworkExists, match="another card"):
+        import_network(source, registry)
+
+    assert [registry.find("lobe")] == done
+
+
+def test_the_same_network_twice_at_a_time_is_success(
+    source: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = import_meanwhile(monkeypatch, source, registry)
+
+    assert [import_network(source, registry)] == done
+
+
+def test_weights_without_a_card_are_taken_up_by_their_own_import_alone(
+    source: Path, rival: Path, registry: Registry
+) -> None:
+    entry = import_network(source, registry)
+    entry.path.with_suffix(".json").unlink()
+
+    with pytest.raises(NetworkExists, match="at work or one that was cut short"):
+        import_network(rival, registry)
+    assert registry.survey()[1] == []
+    assert import_network(source, registry) == entry
+
+
+def test_a_card_that_could_not_be_read_again_is_not_kept(source: Path, registry: Registry) -> None:
+    beside = source.with_suffix(".json")
+    beside.write_text(beside.read_text().replace('"value": 0.123', '"value": 1e400'))
+
+    with pytest.raises(BrokenWeights, match="no readable card"):
+        import_network(source, registry)
+
+    assert kept(registry) == []
+
+
+def test_the_folder_is_made_for_services_of_other_users(source: Path, tmp_path: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        import_network(source, Registry(tmp_path / "own" / "networks"))
+    finally:
+        os.umask(mask)
+
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "own").rglob("*")]
+    assert [*modes, (tmp_path / "own").stat().st_mode & 0o777] == [0o755, 0o644, 0o644, 0o755]
+
+
+def test_a_folder_that_cannot_be_written_is_named(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationError, match=r"/file: networks cannot be kept there"):
+        import_network(source, Registry(tmp_path / "file"))
 
 
 def test_a_file_that_is_not_there_is_named(registry: Registry, tmp_path: Path) -> None:

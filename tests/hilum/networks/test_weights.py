@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,17 @@ import torch
 from torch import Tensor
 from torchvision.models.detection import MaskRCNN
 
-from hilum.cards import SERVED, Preprocessing
+from hilum.cards import BACKBONE, SERVED, Preprocessing
 from hilum.errors import BrokenWeights, UnknownNetwork
-from hilum.networks import maskrcnn
 from hilum.networks.detections import label_map, lesion_map
-from hilum.networks.maskrcnn import IMAGE_MEAN, IMAGE_STD, INPUT_PX, WINDOW_HU
+from hilum.networks.maskrcnn import (
+    ARCHITECTURE,
+    BACKBONES,
+    IMAGE_MEAN,
+    IMAGE_STD,
+    INPUT_PX,
+    WINDOW_HU,
+)
 from hilum.networks.weights import (
     FOLDER,
     LARGEST_FILE,
@@ -110,17 +117,16 @@ def test_a_file_that_is_not_safetensors_is_named(packed: Path) -> None:
 
 
 def test_what_the_cards_speak_of_is_what_the_network_does() -> None:
-    served = Preprocessing(
-        WINDOW_HU, INPUT_PX, IMAGE_MEAN, IMAGE_STD, getattr(maskrcnn, "ARCHITECTURE", 2)
-    )
+    served = Preprocessing(WINDOW_HU, INPUT_PX, IMAGE_MEAN, IMAGE_STD, ARCHITECTURE)
 
     assert served == SERVED
+    assert all(re.fullmatch(BACKBONE, name) for name in BACKBONES)
 
 
 def test_a_card_for_another_backbone_refuses_to_load(packed: Path) -> None:
     write_card(dataclasses.replace(read_card(packed), backbone="vgg16"), packed)
 
-    with pytest.raises(BrokenWeights, match=r"'vgg16', expected one of resnet50, resnet101"):
+    with pytest.raises(BrokenWeights, match=r"backbone: .*resnet\(50\|101\)"):
         load_path(packed)
 
 
@@ -150,8 +156,35 @@ def test_a_file_too_large_to_be_weights_is_not_read(packed: Path) -> None:
         verify(packed)
 
 
-def test_a_sound_network_is_verified_by_a_look_at_an_empty_slice(packed: Path) -> None:
+def test_a_sound_network_is_verified_by_a_look(packed: Path) -> None:
     assert verify(packed) == read_card(packed)
+
+
+def test_a_network_of_sound_values_that_answers_with_none_is_refused(
+    packed: Path, network: MaskRCNN
+) -> None:
+    state = network.state_dict()
+    state["backbone.body.bn1.running_var"].fill_(-1)
+    rewrite(packed, state)
+
+    with pytest.raises(BrokenWeights, match=r"maskrcnn-tiny 0\.0\.1: answers with values"):
+        verify(packed)
+
+
+def test_a_network_that_only_an_empty_slice_does_not_overflow_is_refused(
+    packed: Path, network: MaskRCNN
+) -> None:
+    state = network.state_dict()
+    norm = "backbone.body.bn1."
+    for name, value in (("running_mean", 0), ("running_var", 1), ("weight", 1), ("bias", 0)):
+        state[norm + name].fill_(value)
+    # Air is negative here and stays behind the ReLU; what is brighter comes near the largest float.
+    state["backbone.body.conv1.weight"].zero_()[:, 0, 3, 3] = 3e38
+    rewrite(packed, state)
+
+    load_path(packed, device="cpu").warm_up()
+    with pytest.raises(BrokenWeights, match="not finite"):
+        verify(packed)
 
 
 def test_unknown_networks_are_named_with_the_known_ones(site: Path) -> None:
