@@ -10,12 +10,14 @@ from rich.table import Table
 from cli.evaluate import weights_path
 from cli.looking import DEVICE, FOLDER, looking, warn
 from cli.terminal import err, narrate
+from hilum.evaluation.coco import COCO
 from hilum.evaluation.comparison import Comparison, compare_networks
 from hilum.evaluation.comparison_plot import write_plot
 from hilum.evaluation.comparison_table import head, lines, plain, summary, write_page
 from hilum.evaluation.contenders import Field, contend, contend_out_of_fold
 from hilum.evaluation.trained import read_trained
 from hilum.networks.maskrcnn import choose_device
+from hilum.research import need
 from hilum.training.data import read_controls
 from hilum.training.layouts import read_examples
 from hilum.training.run import describe_machine
@@ -53,12 +55,14 @@ def compare(
 
     Shipped weights have learnt every labelled slice of this repository's recipes, and figures on
     slices that a network has learnt mean nothing: --runs judges each slice by a run that held it
-    out.
+    out. Slices of the data without lesions count as controls, and controls that one network may
+    have learnt are shown to none.
     """
-    lesions = read_examples(data)
+    need(COCO)
+    labelled = read_examples(data)
     clean = read_controls(controls) if controls else []
-    with looking(len(networks) * (len(lesions) + len(clean))) as advance:
-        field = Field(lesions, clean, device, advance)
+    with looking(len(networks) * (len(labelled) + len(clean))) as advance:
+        field = Field(labelled, clean, device, advance)
         contenders = [
             contend_out_of_fold(runs, name, field)
             if runs

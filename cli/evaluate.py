@@ -10,15 +10,19 @@ from typing import get_args
 import click
 
 from cli.looking import DEVICE, FOLDER, looking, narrate_learnt, show_evaluation
+from cli.site import site_option
 from cli.terminal import narrate
 from hilum.cards import WEIGHTS_SUFFIX
 from hilum.errors import ConfigurationError
+from hilum.evaluation.coco import COCO
 from hilum.evaluation.evaluate import evaluate as sum_up
-from hilum.evaluation.evaluate import look
+from hilum.evaluation.evaluate import look, part
 from hilum.evaluation.instances import READING, Reading
 from hilum.evaluation.pictures import write_pictures
 from hilum.evaluation.trained import Trained, read_trained
 from hilum.networks.weights import NETWORKS, find
+from hilum.registry import SHIPPED_ALONE, Registry
+from hilum.research import need
 from hilum.training.data import Example, read_controls
 from hilum.training.layouts import read_examples
 
@@ -30,6 +34,7 @@ from hilum.training.layouts import read_examples
     show_default=True,
     help=f"A network's name, or a {WEIGHTS_SUFFIX} file with its card or its run's record.",
 )
+@site_option
 @click.option("--data", type=FOLDER, required=True, help="Folder with images/ and masks/.")
 @click.option("--controls", type=FOLDER, help="Folder of whole slices without lesions.")
 @click.option("--held-out", is_flag=True, help="Only slices that it is known to have not learnt.")
@@ -50,6 +55,7 @@ from hilum.training.layouts import read_examples
 @DEVICE
 def evaluate(
     weights: str,
+    site: Path | None,
     data: Path,
     controls: Path | None,
     threshold: float | None,
@@ -62,15 +68,15 @@ def evaluate(
 ) -> None:
     """Measure a network on slices with known lesions and print the figures as JSON.
 
-    A table of the same figures, each with its 95 % bootstrap interval over slices, goes to
+    A table of the same figures, each with its 95 % bootstrap interval over volumes, goes to
     standard error. In masks, 1 is ground-glass opacity and 2 consolidation; masks of 0 and 255
-    have no classes, and then there are no figures of classes.
+    have no classes, and then there are no figures of classes. Slices without lesions are controls:
+    what is found in their lungs is false.
     """
-    trained = read_trained(weights_path(weights))
-    lesions = read_examples(data)
-    clean = read_controls(controls) if controls else []
-    if held_out:
-        lesions, clean = _held_out(lesions, clean, trained)
+    need(COCO)
+    trained = read_trained(weights_path(weights, Registry(site)))
+    slices = [*read_examples(data), *(read_controls(controls) if controls else [])]
+    lesions, clean = part(_held_out(slices, trained) if held_out else slices)
     narrate_learnt(trained.info.name, trained.learnt_of([one.name for one in (*lesions, *clean)]))
     cut = trained.info.operating_point if threshold is None else threshold
     segmenter = trained.load(device=device)
@@ -85,17 +91,16 @@ def evaluate(
     click.echo(json.dumps({"weights": asdict(trained.info)} | asdict(evaluation), indent=2))
 
 
-def weights_path(weights: str) -> Path:
+def weights_path(weights: str, registry: Registry = SHIPPED_ALONE) -> Path:
     """Return the file of a network that is named, or the path that is given."""
-    return Path(weights) if weights.endswith(WEIGHTS_SUFFIX) else find(weights)
+    is_path = weights.endswith(WEIGHTS_SUFFIX)
+    return Path(weights) if is_path else find(weights, registry=registry)
 
 
-def _held_out(
-    lesions: Sequence[Example], controls: Sequence[Example], trained: Trained
-) -> tuple[list[Example], list[Example]]:
-    judged = [example for example in lesions if example.name in trained.held_out]
+def _held_out(slices: Sequence[Example], trained: Trained) -> list[Example]:
+    judged = trained.held_out_of(slices)
     if not judged:
         raise ConfigurationError(
-            f"{trained.info.name}: none of {len(lesions)} slices is among those it was kept from."
+            f"{trained.info.name}: none of {len(slices)} slices is among those it was kept from."
         )
-    return judged, [example for example in controls if example.name in trained.held_out]
+    return judged

@@ -53,8 +53,10 @@ def show_evaluation(evaluation: Evaluation) -> None:
     for title, value, span in rows(asdict(evaluation)):
         table.add_row(title, value, span)
     err.print(table)
+    without = evaluation.controls_without_lung
+    left_out = f" ({without} without lung left out)" if without else ""
     narrate(
-        f"{evaluation.slices} slices, {evaluation.controls} controls, cut at "
+        f"{evaluation.slices} slices, {evaluation.controls} controls{left_out}, cut at "
         f"{evaluation.threshold:.2f}."
     )
 

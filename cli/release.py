@@ -9,10 +9,12 @@ import click
 from cli.looking import DEVICE, FOLDER, looking, show_evaluation, warn
 from cli.terminal import narrate
 from hilum.cards import VERSION, WEIGHTS_SUFFIX
+from hilum.evaluation.coco import COCO
 from hilum.evaluation.model_card import write_model_card
 from hilum.evaluation.release import Order
 from hilum.evaluation.release import release as write_release
 from hilum.evaluation.sources import NOT_STATED
+from hilum.research import need
 from hilum.training.data import read_controls
 from hilum.training.layouts import read_examples
 
@@ -59,18 +61,20 @@ def release(
     RUNS holds what `hilum train` wrote: RECIPE.safetensors, which learnt everything, and
     RECIPE-fold-K.safetensors. Each labelled slice is judged by the fold run that did not learn it,
     packed as the release is; controls that were held out are judged by the release itself. The
-    operating point is chosen on the former. Prints the path of the weights.
+    operating point is chosen on the former. Slices of the data without lesions count as controls.
+    Prints the path of the weights.
     """
+    need(COCO)
     order = Order(
         recipe=recipe,
         runs=runs,
         version=_checked(version),
-        lesions=read_examples(data),
+        labelled=read_examples(data),
         controls=read_controls(controls) if controls else [],
         terms=dict(terms),
         device=device,
     )
-    with looking(2 * len(order.lesions) + len(order.controls)) as advance:
+    with looking(2 * len(order.labelled) + len(order.controls)) as advance:
         card, evaluation = write_release(order, out, advance)
     show_evaluation(evaluation)
     for source, licence in card.licences.items():

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far a lesion share that was found lies from the true one.
 
-A share needs a lung to be a share of. In a lung crop of 8 bits there is no other than what the
-picture shows: air, closed over vessels, with the true lesions, since consolidation is not air. The
-same lung stands under both shares, so their difference is the lesions' alone.
+A share needs a lung to be a share of. In a lung crop of 8 bits, of any window, there is no other
+than what the picture shows: air, closed over vessels, with the true lesions, since consolidation is
+not air. The same lung stands under both shares, so their difference is the lesions' alone.
+
+The pipeline's lung step, which controls are held to, needs Hounsfield units: in three of the fifty
+labelled slices it finds no lung at all.
 """
 
 from collections.abc import Sequence
@@ -43,11 +46,16 @@ class Agreement:
     error: Interval
 
 
-def agreement(differences: Sequence[float]) -> Agreement | None:
-    """Sum up differences of shares [slice], found less true, 0..1; None for less than two."""
+def agreement(differences: Sequence[float], groups: Sequence[str] = ()) -> Agreement | None:
+    """Sum up differences of shares [slice], found less true, 0..1; None for less than two.
+
+    Args:
+        differences: of each slice.
+        groups: the volume of each slice; see `hilum.evaluation.metrics.bootstrap`.
+    """
     if len(differences) <= 1:
         return None
-    return Agreement(*bootstrap_each([100 * one for one in differences], _figures))
+    return Agreement(*bootstrap_each([100 * one for one in differences], _figures, groups))
 
 
 def share_difference(

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from hilum.evaluation.instances import Instances
 from hilum.research import need
 
+COCO = "faster_coco_eval"
+"""The package, of the extra `research`; commands ask for it before networks look for hours."""
+
 LESIONS_MAX = 100
 """Lesions of a slice that count, the best first, as COCO has it."""
 
@@ -21,7 +24,7 @@ def precision(found: Sequence[Instances], truth: Sequence[Instances]) -> NDArray
         found: of each slice.
         truth: of each slice, in the same order; at least one lesion in all.
     """
-    package = need("faster_coco_eval")
+    package = need(COCO)
     results = _annotations(found)
     if not results:
         return np.zeros(10)
@@ -46,7 +49,7 @@ def overlaps(found: Instances, truth: Instances) -> NDArray[np.float64]:
     """Return the share of the union that is common, for each pair: [found, truth], 0..1."""
     if not len(found) or not len(truth):
         return np.zeros((len(found), len(truth)))
-    shares: NDArray[np.float64] = need("faster_coco_eval").mask.iou(
+    shares: NDArray[np.float64] = need(COCO).mask.iou(
         _encode(found), _encode(truth), [0] * len(truth)
     )
     return shares
@@ -75,5 +78,5 @@ def _encode(lesions: Instances) -> list[Any]:
         return []
     # [h, w, n], columns first, as COCO reads pictures.
     stack = np.asfortranarray(lesions.masks.transpose(1, 2, 0).astype(np.uint8))
-    codes: list[Any] = need("faster_coco_eval").mask.encode(stack)
+    codes: list[Any] = need(COCO).mask.encode(stack)
     return codes

@@ -5,7 +5,7 @@ Source: Aleem, Raj, Khan 2020, arXiv 2008.09713.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import wilcoxon
@@ -13,7 +13,8 @@ from scipy.stats import wilcoxon
 from hilum.errors import ConfigurationError
 from hilum.evaluation.cost import Cost
 from hilum.evaluation.evaluate import Evaluation, Look, evaluate, judge
-from hilum.evaluation.metrics import Interval, bootstrap, mean
+from hilum.evaluation.metrics import Interval, bootstrap, gather, mean
+from hilum.training.folds import group_of
 
 CHANCE = 0.05
 """A difference whose p value lies below counts as one."""
@@ -28,7 +29,7 @@ class Contender:
         version: of its weights.
         sha256: of its weights; of each fold run, where runs out of fold were judged.
         looks: at the labelled slices, in the same order for all contenders.
-        controls: looks at slices without lesions.
+        controls: looks at slices without lesions that it has not learnt.
         threshold: its operating point, 0..1.
         cost: what one look takes.
         learnt: names of labelled slices it was judged on though it had learnt them.
@@ -74,8 +75,9 @@ class Difference:
     Attributes:
         name: of the network.
         baseline: name of the first.
-        dice: mean difference of a slice's Dice, over slices drawn in pairs.
-        p_value: of Wilcoxon's signed-rank test, two-sided; 1 where no slice differs.
+        dice: mean difference of a slice's Dice, over volumes drawn in pairs.
+        p_value: of Wilcoxon's signed-rank test on the mean of each volume, two-sided; 1 where no
+            volume differs.
     """
 
     name: str
@@ -127,21 +129,25 @@ def compare_networks(
 ) -> Comparison:
     """Judge each network at its own operating point and test the others against the first.
 
+    Controls that one of them had to be spared, since it learnt them, are spared all.
+
     Raises:
         ConfigurationError: they did not see the same slices.
     """
     names = tuple(seen.example.name for seen in contenders[0].looks)
     for contender in contenders:
         _check_slices(contender, names)
-    rows = tuple(_row(contender) for contender in contenders)
-    differences = tuple(difference(row, rows[0]) for row in rows[1:])
+    rows = tuple(_row(contender) for contender in _with_common_controls(contenders))
+    groups = [group_of(name) for name in names]
+    differences = tuple(difference(row, rows[0], groups) for row in rows[1:])
     return Comparison(names, out_of_fold, machine, rows, differences)
 
 
-def difference(row: Row, baseline: Row) -> Difference:
-    """Compare two networks slice by slice."""
+def difference(row: Row, baseline: Row, groups: Sequence[str]) -> Difference:
+    """Compare two networks slice by slice, and test the volumes that slices are of."""
     pairs = [one - other for one, other in zip(row.dice, baseline.dice, strict=True)]
-    return Difference(row.name, baseline.name, bootstrap(pairs, mean), _p_value(pairs))
+    means = [mean(of_volume) for of_volume in gather(pairs, groups).values()]
+    return Difference(row.name, baseline.name, bootstrap(pairs, mean, groups), _p_value(means))
 
 
 def _row(contender: Contender) -> Row:
@@ -155,6 +161,15 @@ def _row(contender: Contender) -> Row:
         learnt=tuple(contender.learnt),
         dice=tuple(dice),
     )
+
+
+def _with_common_controls(contenders: Sequence[Contender]) -> list[Contender]:
+    seen = [{one.example.name for one in contender.controls} for contender in contenders]
+    common = set.intersection(*seen)
+    return [
+        replace(each, controls=[one for one in each.controls if one.example.name in common])
+        for each in contenders
+    ]
 
 
 def _check_slices(contender: Contender, names: Sequence[str]) -> None:

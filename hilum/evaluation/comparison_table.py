@@ -77,7 +77,7 @@ def page(comparison: Comparison) -> str:
             "# The networks side by side",
             "",
             f"Written by `hilum compare` on {day}: {summary(comparison)}",
-            "Intervals are 95 %, bootstrapped over slices. Memory is that of a whole process.",
+            "Intervals are 95 %, bootstrapped over volumes. Memory is that of a whole process.",
             "",
             *[f"> **Warning:** {warning}\n" for warning in comparison.warnings],
             *table(head(comparison), lines(comparison)),

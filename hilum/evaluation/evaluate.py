@@ -2,14 +2,15 @@
 """Measure a network: look at slices once, then judge what it saw at any operating point."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from hilum.evaluation.agreement import VESSEL_PX, Agreement, agreement, share_difference
+from hilum.errors import ConfigurationError
+from hilum.evaluation.agreement import Agreement, agreement, share_difference
+from hilum.evaluation.controls import Control, measure_control
 from hilum.evaluation.instances import READING, Reading, found_instances, true_instances
 from hilum.evaluation.metrics import Counts, Interval, bootstrap, compare, mean, pool
 from hilum.evaluation.precision import Precision, average_precision
@@ -21,29 +22,37 @@ from hilum.networks.detections import (
     lesion_map,
 )
 from hilum.networks.maskrcnn import Segmenter
-from hilum.training.data import Example, air_inside, components
+from hilum.training.data import Example
+from hilum.training.folds import group_of
 
 CLEAN_SHARE = 0.005
-"""A control slice with less lesion than this share of its lung counts as clean, 0..1."""
+"""A control slice with less lesion than this share of its lungs counts as clean, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One slice and what the network saw in it.
+    """One slice and what the network saw in it; thousands are held at a time.
 
     Attributes:
         example: the slice with its truth.
-        probabilities: [2, h, w], as `hilum.networks.detections.lesion_map` gives them.
-        lung: [h, w], air inside the body and the vessels in it.
+        halves: [2, h, w], as `hilum.networks.detections.lesion_map` gives them, in half precision.
         seconds: from image to probabilities.
-        detections: what the probabilities were made of.
+        detections: the boxes behind the probabilities, without the dense branch.
     """
 
     example: Example
-    probabilities: NDArray[np.float32]
-    lung: NDArray[np.bool_]
+    halves: NDArray[np.float16]
     seconds: float
     detections: Detections
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """What `hilum.networks.detections` works on, [2, h, w]."""
+        return self.halves.astype(np.float32)
+
+    def found(self, threshold: float) -> NDArray[np.uint8]:
+        """Return the label map [h, w] at an operating point."""
+        return label_map(self.probabilities, threshold=threshold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures of one network at one operating point, with intervals over slices.
+    """Figures of one network at one operating point, with intervals over volumes.
 
     Figures of a class are absent where the truth knows one class alone: then nothing tells masks
     without classes from masks with one.
@@ -85,10 +94,11 @@ class Evaluation:
         ground_glass: average precision of this class.
         consolidation: average precision of this class.
         share: lesion share found against the true one; absent for a single slice.
-        controls: slices without lesions judged.
-        control_share: `lesion_share` of them, mean.
+        controls: slices without lesions judged, as they would be served.
+        controls_without_lung: those left out, since the lung step finds no lung in them.
+        control_share: share of the lungs that is falsely found to be lesion, mean.
         controls_clean: share of them under `CLEAN_SHARE`, 0..1.
-        control_lesions: lesions falsely found in one of them, mean.
+        control_lesions: lesions falsely found in the lungs of one of them, mean.
         seconds_per_slice: mean, on the machine that evaluated.
     """
 
@@ -107,10 +117,25 @@ class Evaluation:
     consolidation: Precision | None
     share: Agreement | None
     controls: int
+    controls_without_lung: int
     control_share: Interval | None
     controls_clean: Interval | None
     control_lesions: Interval | None
     seconds_per_slice: Interval
+
+
+def part(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Part slices into those with lesions and those without, which are judged as controls.
+
+    Raises:
+        ConfigurationError: none has a lesion.
+    """
+    ill = [example for example in examples if example.labels.any()]
+    if not ill:
+        raise ConfigurationError(
+            f"None of {len(examples)} labelled slices holds a lesion, expected at least one."
+        )
+    return ill, [example for example in examples if not example.labels.any()]
 
 
 def look(
@@ -125,15 +150,15 @@ def look(
         detections = segmenter.predict(example.image[None])[0]
         probabilities = lesion_map(detections, _shape(example))
         seconds = time.perf_counter() - began
-        looks.append(Look(example, probabilities, _lung(example.image), seconds, detections))
+        boxes = replace(detections, dense=np.zeros((2, 0, 0), np.float32))
+        looks.append(Look(example, probabilities.astype(np.float16), seconds, boxes))
         progress(example)
     return looks
 
 
 def judge(seen: Look, threshold: float) -> Judgement:
     """Cut what was seen in one slice and compare it with the truth."""
-    truth = seen.example.labels
-    found = label_map(seen.probabilities, threshold=threshold)
+    truth, found = seen.example.labels, seen.found(threshold)
     return Judgement(
         name=seen.example.name,
         lesions=compare(found > 0, truth > 0),
@@ -142,13 +167,14 @@ def judge(seen: Look, threshold: float) -> Judgement:
     )
 
 
-def lesion_share(seen: Look, threshold: float) -> float:
-    """Return the share of the lung that is found to be lesion, 0..1.
+def judge_control(seen: Look, threshold: float) -> Control | None:
+    """Measure what would be reported of one control; None where no lung is found in it."""
+    return measure_control(seen.example.image, seen.found(threshold) > 0)
 
-    Means something on controls alone: the lung is what holds air, so consolidation is not in it.
-    """
-    found = label_map(seen.probabilities, threshold=threshold) > 0
-    return int(np.count_nonzero(found & seen.lung)) / max(1, int(np.count_nonzero(seen.lung)))
+
+def volumes(looks: Iterable[Look]) -> list[str]:
+    """Return which volume each slice is of."""
+    return [group_of(seen.example.name) for seen in looks]
 
 
 def evaluate(
@@ -161,43 +187,40 @@ def evaluate(
     """Sum up what was seen at one operating point.
 
     Args:
-        lesions: of labelled slices, at least one.
+        lesions: of slices with lesions, at least one.
         controls: of slices without lesions; may be empty.
         threshold: the operating point, 0..1.
         reading: where the lesions behind the average precisions are taken from.
     """
     judged = [judge(seen, threshold) for seen in lesions]
-    dice = [one.lesions.f1 for one in judged]
-    shares = [lesion_share(seen, threshold) for seen in controls]
+    dice, groups = [one.lesions.f1 for one in judged], volumes(lesions)
+    measured = [(seen, judge_control(seen, threshold)) for seen in controls]
+    served = [one for _, one in measured if one is not None]
+    volumes_served = volumes(seen for seen, one in measured if one is not None)
+    every = [*lesions, *controls]
     classes = _tells_classes(lesions)
     return Evaluation(
         threshold=threshold,
         slices=len(judged),
-        dice=bootstrap(dice, mean),
-        dice_median=bootstrap(dice, lambda drawn: float(np.median(drawn))),
-        dice_ground_glass=_class_dice([one.ground_glass for one in judged]) if classes else None,
-        dice_consolidation=_class_dice([one.consolidation for one in judged]) if classes else None,
-        f1=bootstrap(judged, lambda drawn: _pooled(drawn).f1),
-        precision=bootstrap(judged, lambda drawn: _pooled(drawn).precision),
-        recall=bootstrap(judged, lambda drawn: _pooled(drawn).recall),
+        dice=bootstrap(dice, mean, groups),
+        dice_median=bootstrap(dice, lambda drawn: float(np.median(drawn)), groups),
+        dice_ground_glass=_class_dice(judged, "ground_glass") if classes else None,
+        dice_consolidation=_class_dice(judged, "consolidation") if classes else None,
+        f1=bootstrap(judged, lambda drawn: _pooled(drawn).f1, groups),
+        precision=bootstrap(judged, lambda drawn: _pooled(drawn).precision, groups),
+        recall=bootstrap(judged, lambda drawn: _pooled(drawn).recall, groups),
         reading=reading,
         lesions=_precision(lesions, None, threshold, reading),
         ground_glass=_precision(lesions, GROUND_GLASS, threshold, reading) if classes else None,
         consolidation=_precision(lesions, CONSOLIDATION, threshold, reading) if classes else None,
-        share=agreement([_share_difference(seen, threshold) for seen in lesions]),
-        controls=len(shares),
-        control_share=_mean(shares),
-        controls_clean=_mean([float(share < CLEAN_SHARE) for share in shares]),
-        control_lesions=_mean([_lesions_found(seen, threshold) for seen in controls]),
-        seconds_per_slice=bootstrap([seen.seconds for seen in [*lesions, *controls]], mean),
+        share=agreement([_share_difference(seen, threshold) for seen in lesions], groups),
+        controls=len(served),
+        controls_without_lung=len(controls) - len(served),
+        control_share=_mean([one.share for one in served], volumes_served),
+        controls_clean=_mean([float(one.share < CLEAN_SHARE) for one in served], volumes_served),
+        control_lesions=_mean([float(one.lesions) for one in served], volumes_served),
+        seconds_per_slice=bootstrap([seen.seconds for seen in every], mean, volumes(every)),
     )
-
-
-def _lung(image: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Mark air inside the body with the vessels in it, as the pipeline's lung step would."""
-    closed = ndimage.binary_closing(air_inside(image), iterations=VESSEL_PX)
-    lung: NDArray[np.bool_] = ndimage.binary_fill_holes(closed)
-    return lung
 
 
 def _shape(example: Example) -> tuple[int, int]:
@@ -209,8 +232,10 @@ def _tells_classes(lesions: Sequence[Look]) -> bool:
     return any((seen.example.labels == CONSOLIDATION).any() for seen in lesions)
 
 
-def _class_dice(counts: Sequence[Counts]) -> Interval | None:
-    return _mean([one.f1 for one in counts if one.true_positives + one.false_negatives > 0])
+def _class_dice(judged: Sequence[Judgement], label: str) -> Interval | None:
+    counts = [(one.name, getattr(one, label)) for one in judged]
+    holding = [(name, of) for name, of in counts if of.true_positives + of.false_negatives > 0]
+    return _mean([of.f1 for _, of in holding], [group_of(name) for name, _ in holding])
 
 
 def _precision(
@@ -222,22 +247,17 @@ def _precision(
         )
         for seen in looks
     ]
-    return average_precision(found, [true_instances(seen.example.labels, label) for seen in looks])
+    truth = [true_instances(seen.example.labels, label) for seen in looks]
+    return average_precision(found, truth, volumes(looks))
 
 
 def _share_difference(seen: Look, threshold: float) -> float:
-    found = label_map(seen.probabilities, threshold=threshold) > 0
-    return share_difference(seen.example.image, found, seen.example.labels > 0)
-
-
-def _lesions_found(seen: Look, threshold: float) -> int:
-    found = label_map(seen.probabilities, threshold=threshold) > 0
-    return len(components(found.astype(np.uint8))[1])
+    return share_difference(seen.example.image, seen.found(threshold) > 0, seen.example.labels > 0)
 
 
 def _pooled(judged: Sequence[Judgement]) -> Counts:
     return pool(one.lesions for one in judged)
 
 
-def _mean(values: Sequence[float]) -> Interval | None:
-    return bootstrap(values, mean) if values else None
+def _mean(values: Sequence[float], groups: Sequence[str]) -> Interval | None:
+    return bootstrap(values, mean, groups) if values else None

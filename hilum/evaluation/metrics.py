@@ -43,7 +43,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A figure with its 95 % bootstrap interval over slices."""
+    """A figure with its 95 % bootstrap interval over volumes."""
 
     value: float
     low: float
@@ -70,30 +70,58 @@ def pool(counts: Iterable[Counts]) -> Counts:
 
 
 def bootstrap(
-    items: Sequence[Item], statistic: Callable[[Sequence[Item]], float], *, seed: int = 0
+    items: Sequence[Item],
+    statistic: Callable[[Sequence[Item]], float],
+    groups: Sequence[str] = (),
+    *,
+    seed: int = 0,
 ) -> Interval:
-    """Give a statistic of slices with its interval when slices are drawn anew, with replacement.
+    """Give a statistic of slices with its interval when volumes are drawn anew, with replacement.
 
-    Source: Efron 1979, percentile method.
+    Slices of one volume resemble each other, so they are drawn together.
+
+    Args:
+        items: of slices.
+        statistic: of such items.
+        groups: the volume of each item; without them each item stands alone.
+        seed: of the draws.
+
+    Source: Efron 1979, percentile method; Field, Welsh 2007, doi 10.1111/j.1467-9868.2007.00593.x,
+    for groups.
     """
-    return bootstrap_each(items, lambda drawn: [statistic(drawn)], seed=seed)[0]
+    return bootstrap_each(items, lambda drawn: [statistic(drawn)], groups, seed=seed)[0]
 
 
 def bootstrap_each(
-    items: Sequence[Item], statistics: Callable[[Sequence[Item]], Sequence[float]], *, seed: int = 0
+    items: Sequence[Item],
+    statistics: Callable[[Sequence[Item]], Sequence[float]],
+    groups: Sequence[str] = (),
+    *,
+    seed: int = 0,
 ) -> list[Interval]:
     """Give several statistics of slices, each with its interval, from the same draws.
 
     A draw for which a statistic is not a number, since it drew no slice that has any, is left out.
     """
     rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(items), (RESAMPLES, len(items)))
-    values = np.array([statistics([items[index] for index in draw]) for draw in draws])
+    gathered = list(gather(items, groups).values()) if groups else [[item] for item in items]
+    draws = rng.integers(0, len(gathered), (RESAMPLES, len(gathered)))
+    values = np.array(
+        [statistics([item for index in draw for item in gathered[index]]) for draw in draws]
+    )
     low, high = np.nanpercentile(values, [2.5, 97.5], axis=0)
     return [
         Interval(float(value), float(below), float(above))
         for value, below, above in zip(statistics(items), low, high, strict=True)
     ]
+
+
+def gather(items: Iterable[Item], groups: Iterable[str]) -> dict[str, list[Item]]:
+    """Return the items of each group, in order of first appearance."""
+    gathered: dict[str, list[Item]] = {}
+    for item, group in zip(items, groups, strict=True):
+        gathered.setdefault(group, []).append(item)
+    return gathered
 
 
 def mean(values: Sequence[float]) -> float:

@@ -92,12 +92,14 @@ def _training(card: Card) -> list[str]:
 def _data(card: Card) -> list[str]:
     low, high = card.preprocessing.window_hu
     counts = ", ".join(
-        f"{len(card.data.get(key, ()))} {words}"
+        f"{len(card.data[key])} {words}"
         for key, words in (
             ("learnt", "slices with lesions learnt"),
             ("learnt_controls", "without lesions learnt"),
             ("held_out_controls", "without lesions held out"),
         )
+        # A network that went on from a card without names cannot name them either.
+        if key in card.data
     )
     pictures = f"{card.preprocessing.input_px} px on their longer side, {low:.0f} to {high:.0f} HU"
     return [

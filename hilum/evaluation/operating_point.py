@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hilum.evaluation.evaluate import Look, judge
+from hilum.evaluation.evaluate import Look, judge, volumes
 from hilum.evaluation.metrics import Interval, bootstrap, mean
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(2, 18))
@@ -23,17 +23,18 @@ def choose_threshold(lesions: Sequence[Look]) -> float:
 
 
 def cross_fitted_dice(lesions: Sequence[Look]) -> Interval:
-    """Give the mean Dice when each slice is cut where all the others would have it.
+    """Give the mean Dice when each slice is cut where all other volumes would have it.
 
     The operating point of `choose_threshold` has seen the slices it is reported on; this figure
-    has not. At least two slices are needed.
+    has not. At least two volumes are needed.
     """
     table = _dice_table(lesions)
+    groups = volumes(lesions)
     dice = []
-    for index in range(len(lesions)):
-        threshold = _highest_good(np.delete(table, index, axis=1))
+    for index, group in enumerate(groups):
+        threshold = _highest_good(table[:, [other != group for other in groups]])
         dice.append(float(table[THRESHOLDS.index(threshold), index]))
-    return bootstrap(dice, mean)
+    return bootstrap(dice, mean, groups)
 
 
 def _dice_table(looks: Sequence[Look]) -> NDArray[np.float64]:

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hilum.evaluation.evaluate import Look, judge, lesion_share
-from hilum.networks.detections import label_map
+from hilum.evaluation.evaluate import Look, judge, judge_control
 from hilum.networks.maskrcnn import WINDOW_HU
 from hilum.render import overlay
 
@@ -23,11 +22,12 @@ def write_pictures(
     """Write one PNG for each of the worst, median and best slices and the worst controls.
 
     Names begin with the kind, then the rank among all slices, 0 the worst, and the Dice or, of a
-    control, the lesion share of its lung.
+    control, the lesion share of its lungs; a control without lung is not drawn.
     """
     folder.mkdir(parents=True, exist_ok=True)
     dice = sorted(((judge(seen, threshold).lesions.f1, seen) for seen in lesions), key=_figure)
-    shares = sorted(((-lesion_share(seen, threshold), seen) for seen in controls), key=_figure)
+    served = [(judge_control(seen, threshold), seen) for seen in controls]
+    shares = sorted(((-one.share, seen) for one, seen in served if one is not None), key=_figure)
     named = {
         f"{kind}-{rank:03d}-dice-{dice[rank][0]:.2f}": dice[rank][1]
         for kind, ranks in _cases(len(dice)).items()
@@ -46,7 +46,7 @@ def picture(seen: Look, *, threshold: float) -> NDArray[np.uint8]:
     hu = np.rint(seen.example.image * (high - low) + low).astype(np.int16)
     none = np.zeros_like(seen.example.labels)
     truth = (seen.example.labels > 0).astype(np.uint8)
-    found = label_map(seen.probabilities, threshold=threshold)
+    found = seen.found(threshold)
     return np.hstack([overlay(hu, none, none), overlay(hu, truth, found)])
 
 

@@ -54,18 +54,21 @@ class Match:
     truths: int
 
 
-def average_precision(found: Sequence[Instances], truth: Sequence[Instances]) -> Precision | None:
+def average_precision(
+    found: Sequence[Instances], truth: Sequence[Instances], groups: Sequence[str] = ()
+) -> Precision | None:
     """Judge the lesions found in slices; None where there is no lesion to find.
 
     Args:
         found: of each slice.
         truth: of each slice, in the same order.
+        groups: the volume of each slice; see `hilum.evaluation.metrics.bootstrap`.
     """
     if not any(len(lesions) for lesions in truth):
         return None
     matches = [match(*pair) for pair in zip(found, truth, strict=True)]
     figures = coco.precision(found, truth)
-    drawn = bootstrap_each(matches, lambda slices: _figures(precisions(slices)))
+    drawn = bootstrap_each(matches, lambda slices: _figures(precisions(slices)), groups)
     return Precision(
         *(
             Interval(figure, interval.low, interval.high)

@@ -17,6 +17,7 @@ from hilum.training.engine import Step, learn, write
 from hilum.training.material import Material
 from hilum.training.recipe import Recipe
 from hilum.training.run import (
+    FROM_BACKBONE,
     Run,
     describe_machine,
     memory_peak_mb,
@@ -110,7 +111,7 @@ def origin_of(course: Course) -> Path | None:
 def _begin(course: Course) -> tuple[State, str]:
     """Return the state to step from, and in words what the run went on from."""
     weights, recipe = origin_of(course), course.recipe
-    origin = f"{weights.name}, SHA-256 {digest(weights)}" if weights else "the chest-CT backbone"
+    origin = f"{weights.name}, SHA-256 {digest(weights)}" if weights else FROM_BACKBONE
     if course.checkpoint.exists():
         network = engine.blank(recipe)
     elif weights:

@@ -4,6 +4,7 @@
 import json
 import os
 import platform
+import re
 import resource
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,12 @@ from hilum.networks.maskrcnn import Segmenter, build
 from hilum.networks.weights import digest, load_path
 from hilum.training.recipe import Recipe, parse_recipe
 from hilum.training.validation import IN_TRAINING
+
+FROM_BACKBONE = "the chest-CT backbone"
+"""What a run says that went on from no earlier one."""
+
+STATUS = Path("/proc/self/status")
+"""Where Linux counts the memory of this process alone, in kB of 1,024 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +110,12 @@ def memory_peak_mb(device: torch.device) -> float:
     """Return the most memory this process has held: on its GPU if it has one."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    # macOS counts bytes, Linux kibibytes.
+    if STATUS.exists():
+        # What getrusage counts outlives fork and exec: a child would report its parent's memory.
+        peak = re.search(rb"^VmHWM:\s+(\d+) kB$", STATUS.read_bytes(), re.MULTILINE)
+        if peak:
+            return int(peak[1]) / 2**10
+    # macOS counts bytes, others kibibytes.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,31 @@ def test_slices_that_were_never_held_out_cannot_be_asked_for_as_such(
 
     assert result.exit_code == 2
     assert "none of 1 slices" in result.stderr
+
+
+def test_a_hospitals_own_network_is_measured_by_its_name(data: Path, site: Path) -> None:
+    result = evaluate(
+        Path("ward@1.0.0"), "--site", str(site), "--data", str(data / "labelled"), "--json"
+    )
+
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["weights"]["name"] == "maskrcnn-ward"
+
+
+@pytest.mark.parametrize(
+    "command", [["evaluate"], ["compare", "resnet50"], ["release", "tiny", "--version", "1"]]
+)
+def test_a_missing_package_is_told_before_any_network_looks(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_coco_eval", None)
+    options = ["--out", str(tmp_path), "--runs", str(tmp_path)] if command[0] == "release" else []
+
+    # A folder without slices would be the next thing to be told of.
+    result = CliRunner().invoke(hilum, [*command, "--data", str(tmp_path), *options])
+
+    assert result.exit_code == 2
+    assert "faster_coco_eval: not installed" in result.stderr
 
 
 def test_a_network_that_there_is_none_of_is_refused_with_its_code(data: Path) -> None:

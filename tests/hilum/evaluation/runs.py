@@ -73,7 +73,7 @@ def lesion_slice(name: str, *, ill: bool = True) -> Example:
     labels = np.zeros((96, 128), np.uint8)
     if ill:
         labels[30:60, 20:40], labels[30:60, 40:50] = 1, 2
-    image = np.where(labels > 0, 0.5, 0.2).astype(np.float32)
+    image = np.where(labels > 0, 0.5, 0.25).astype(np.float32)
     return Example(name, image, labels)
 
 

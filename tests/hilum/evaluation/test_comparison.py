@@ -14,6 +14,7 @@ from hilum.evaluation.comparison_plot import write_plot
 from hilum.evaluation.comparison_table import head, lines, page, plain, write_page
 from hilum.evaluation.cost import Cost
 from hilum.evaluation.evaluate import Look
+from tests.hilum.evaluation.chests import RIGHT, control
 
 Make = Callable[..., Look]
 
@@ -34,7 +35,7 @@ def pair(seen: Make) -> list[Contender]:
 
 
 def _widened(seen: Look, columns: int) -> Look:
-    seen.probabilities[0, :10, 10 : 10 + columns] = 0.8
+    seen.halves[0, :10, 10 : 10 + columns] = 0.8
     return seen
 
 
@@ -48,6 +49,33 @@ def test_each_network_is_tested_against_the_first_slice_by_slice(pair: list[Cont
     assert difference.dice.low < difference.dice.value < difference.dice.high < 0
     assert difference.p_value == pytest.approx(wilcoxon(dice, np.ones(10)).pvalue)
     assert difference.sentence().endswith("more than chance explains.")
+
+
+def test_volumes_are_tested_not_their_slices(seen: Make) -> None:
+    names = [f"v{number // 5}_{number}" for number in range(20)]
+    exact = [seen(name) for name in names]
+    haloed = [_widened(seen(name), 1 + number // 5) for number, name in enumerate(names)]
+    pair = [
+        Contender(each, "1", (), looks, [], 0.5, COST)
+        for each, looks in (("exact", exact), ("haloed", haloed))
+    ]
+
+    (difference,) = compare_networks(pair, machine="a test").differences
+
+    # Four volumes, all for the first: as unlikely as four coins, both ways.
+    assert difference.p_value == pytest.approx(2 / 2**4)
+    assert difference.sentence().endswith("within chance.")
+
+
+def test_all_are_judged_on_the_controls_that_none_has_learnt(pair: list[Contender]) -> None:
+    ill, clean = control("ill", RIGHT), control("clean")
+    learner = replace(pair[0], controls=[clean])
+    other = replace(pair[1], controls=[ill, clean])
+
+    result = compare_networks([learner, other], machine="a test")
+
+    assert [row.evaluation.controls for row in result.rows] == [1, 1]
+    assert [row.evaluation.control_share.value for row in result.rows] == [0, 0]
 
 
 def test_networks_that_see_the_same_do_not_differ(pair: list[Contender]) -> None:

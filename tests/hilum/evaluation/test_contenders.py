@@ -6,12 +6,16 @@ from hilum.evaluation.contenders import Field, contend, contend_out_of_fold
 from hilum.evaluation.trained import read_trained
 from tests.hilum.evaluation.runs import NAMES, lesion_slice
 
+CLEAN = "b_7"
+"""A labelled slice without lesions, of the volume `b`, which the first fold run held out."""
+
 
 @pytest.fixture
 def field() -> Field:
     """The slices of the runs, and a control on each side."""
     controls = [lesion_slice(name, ill=False) for name in ("healthy", "known")]
-    return Field([lesion_slice(name) for name in NAMES], controls, device="cpu")
+    labelled = [*map(lesion_slice, NAMES), lesion_slice(CLEAN, ill=False)]
+    return Field(labelled, controls, device="cpu")
 
 
 def test_a_network_is_shown_every_labelled_slice_and_owns_up_to_what_it_learnt(
@@ -20,7 +24,7 @@ def test_a_network_is_shown_every_labelled_slice_and_owns_up_to_what_it_learnt(
     contender = contend(read_trained(runs / "tiny-fold-0.safetensors"), field)
 
     assert [seen.example.name for seen in contender.looks] == ["a", "b", "c"]
-    assert [seen.example.name for seen in contender.controls] == ["healthy"]
+    assert [seen.example.name for seen in contender.controls] == ["healthy", CLEAN]
     assert contender.learnt == ["c"]
     assert contender.threshold == 0.4
     assert contender.cost.parameters > 10_000_000
@@ -30,6 +34,6 @@ def test_fold_runs_are_shown_only_what_they_held_out(runs: Path, field: Field) -
     contender = contend_out_of_fold(runs, "tiny", field)
 
     assert [seen.example.name for seen in contender.looks] == ["a", "b", "c"]
-    assert [seen.example.name for seen in contender.controls] == ["healthy"]
+    assert [seen.example.name for seen in contender.controls] == ["healthy", CLEAN]
     assert contender.learnt == ()
     assert len(contender.sha256) == 2

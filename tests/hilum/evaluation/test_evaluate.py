@@ -4,16 +4,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hilum.errors import ConfigurationError
 from hilum.evaluation.evaluate import (
     Look,
     evaluate,
     judge,
-    lesion_share,
     look,
+    part,
 )
-from hilum.networks.detections import Detections
+from hilum.networks.detections import DENSE_SHARE, Detections
 from hilum.training.data import Example
 from tests.hilum.evaluation.boxes import detections
+from tests.hilum.evaluation.chests import RIGHT, WALL, control
 
 Make = Callable[..., Look]
 
@@ -42,7 +44,7 @@ def test_a_lesion_above_the_threshold_is_found_and_one_below_is_not(seen: Make) 
 
 def test_a_lesion_of_the_wrong_class_counts_as_lesion_but_not_as_class(seen: Make) -> None:
     right, wrong = seen(label=2), seen(label=1)
-    mistaken = Look(right.example, wrong.probabilities, right.lung, 0.1, wrong.detections)
+    mistaken = replace(wrong, example=right.example)
 
     judged = judge(mistaken, 0.5)
 
@@ -51,16 +53,9 @@ def test_a_lesion_of_the_wrong_class_counts_as_lesion_but_not_as_class(seen: Mak
     assert judged.ground_glass.false_positives == 100
 
 
-def test_the_share_of_a_control_is_counted_inside_its_lung(seen: Make) -> None:
-    control = seen(label=0, certainty=0.8)
-    control.probabilities[:, 10:] = 0.9  # below the lung
-
-    assert lesion_share(control, 0.5) == pytest.approx(100 / 200)
-
-
 def test_an_evaluation_sums_up_classes_pixels_and_controls(seen: Make) -> None:
     lesions = [seen("a", label=1), seen("b", label=2, halo=0.6)]
-    controls = [seen("c", label=0, certainty=0.0), seen("d", label=0, certainty=0.9)]
+    controls = [control("c"), control("d", RIGHT)]
 
     result = evaluate(lesions, controls, 0.5)
 
@@ -74,7 +69,7 @@ def test_an_evaluation_sums_up_classes_pixels_and_controls(seen: Make) -> None:
     assert result.dice_consolidation is not None
     assert result.dice_consolidation.value == pytest.approx(0.8)
     assert result.control_share is not None
-    assert result.control_share.value == pytest.approx(0.25)
+    assert result.control_share.value == pytest.approx(0.25, abs=0.01)
     assert result.controls_clean is not None
     assert result.controls_clean.value == 0.5
     assert result.control_lesions is not None
@@ -82,9 +77,44 @@ def test_an_evaluation_sums_up_classes_pixels_and_controls(seen: Make) -> None:
     assert result.seconds_per_slice.value == pytest.approx(0.1)
 
 
+def test_a_control_without_lung_is_left_out_and_counted_as_such(seen: Make) -> None:
+    solid = control("solid", RIGHT, image=np.full((160, 240), WALL, np.float32))
+
+    result = evaluate([seen()], [control("c"), solid], 0.5)
+
+    assert (result.controls, result.controls_without_lung) == (1, 1)
+    assert result.control_share is not None
+    assert result.control_share.value == 0
+
+
+def test_slices_without_lesions_are_controls_and_never_score(seen: Make) -> None:
+    examples = [seen(name, label=label).example for name, label in (("a", 1), ("b", 0), ("c", 2))]
+
+    ill, clean = part(examples)
+
+    assert [one.name for one in ill] == ["a", "c"]
+    assert [one.name for one in clean] == ["b"]
+    with pytest.raises(ConfigurationError, match="None of 1 labelled slices holds a lesion"):
+        part(clean)
+
+
+def test_intervals_are_those_of_volumes_where_slices_share_one(seen: Make) -> None:
+    halos = [0.0] * 10 + [0.6] * 10
+    apart = [seen(f"{number:02d}", halo=halo) for number, halo in enumerate(halos)]
+    shared = [seen(f"v{number // 10}_{number}", halo=halo) for number, halo in enumerate(halos)]
+
+    alone, joined = (evaluate(looks, [], 0.5) for looks in (apart, shared))
+
+    # Two volumes of ten like slices: half of all draws take one of them twice.
+    assert joined.dice.value == alone.dice.value
+    assert (joined.dice.low, joined.dice.high) == pytest.approx((200 / 250, 1))
+    assert (joined.f1.low, joined.f1.high) == pytest.approx((200 / 250, 1))
+    assert joined.dice.high - joined.dice.low > 2 * (alone.dice.high - alone.dice.low)
+
+
 def test_an_evaluation_has_the_average_precision_of_lesions_and_of_each_class(seen: Make) -> None:
     right = seen("a", label=1)
-    mistaken = replace(seen("b", label=2), probabilities=right.probabilities)
+    mistaken = replace(seen("b", label=2), halves=right.halves)
 
     result = evaluate([right, mistaken], [], 0.5)
 
@@ -150,7 +180,17 @@ def test_looking_shows_every_slice_in_its_own_shape() -> None:
 
     assert told == ["a", "b"]
     assert looks[1].probabilities.shape == (2, 40, 24)
-    # Half of it is the dense branch, which saw nothing.
-    assert looks[1].probabilities[0, :20, :12].min() == pytest.approx(0.45)
+    # The rest of it is the dense branch, which saw nothing.
+    boxes = 0.9 * (1 - DENSE_SHARE)
+    assert looks[1].probabilities[0, :20, :12].min() == pytest.approx(boxes, abs=0.001)
     assert looks[1].detections.scores == pytest.approx([0.9])
     assert not looks[1].probabilities[0, 20:].any()
+
+
+def test_a_look_holds_no_more_than_its_figures_need() -> None:
+    example = Example("a", np.zeros((100, 100), np.float32), np.zeros((100, 100), np.uint8))
+
+    (seen,) = look(OneBox(), [example])  # type: ignore[arg-type]
+
+    kept = [seen.halves, *(getattr(seen.detections, each) for each in seen.detections.__slots__)]
+    assert sum(array.nbytes for array in kept) < 2 * 2 * 100 * 100 + 4 * 28 * 28 + 100

@@ -76,6 +76,25 @@ def test_several_statistics_come_from_the_same_draws() -> None:
     assert top == bootstrap(values, max)
 
 
+def test_groups_of_one_draw_as_no_groups_do() -> None:
+    values = np.random.default_rng(5).random(50).tolist()
+
+    assert bootstrap(values, mean, [str(place) for place in range(50)]) == bootstrap(values, mean)
+
+
+def test_copies_of_a_slice_narrow_nothing_when_their_volume_is_known() -> None:
+    values = np.random.default_rng(6).random(12).tolist()
+    copies = [value for value in values for _ in range(30)]
+    volumes = [str(place) for place in range(12) for _ in range(30)]
+
+    alone, grouped = bootstrap(values, mean), bootstrap(copies, mean, volumes)
+
+    assert (grouped.low, grouped.high) == pytest.approx((alone.low, alone.high))
+    assert grouped.high - grouped.low > 4 * (
+        bootstrap(copies, mean).high - bootstrap(copies, mean).low
+    )
+
+
 def test_a_draw_without_a_figure_is_left_out() -> None:
     values = [np.nan, 2.0, 2.0]
 

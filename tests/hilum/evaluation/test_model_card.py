@@ -8,13 +8,14 @@ from hilum.cards import Card
 from hilum.evaluation.evaluate import Look, evaluate
 from hilum.evaluation.figures import FIGURES, read, rows
 from hilum.evaluation.model_card import model_card, write_model_card
+from tests.hilum.evaluation.chests import control
 
 
 @pytest.fixture
 def card(seen: Callable[..., Look]) -> Card:
     """A card with the figures of two slices and a control."""
     looks = [seen("a", label=1), seen("b", label=2, halo=0.6)]
-    metrics = asdict(evaluate(looks, [seen("c", label=0, certainty=0.0)], 0.5))
+    metrics = asdict(evaluate(looks, [control("c")], 0.5))
     dice = {"value": 0.75, "low": 0.5, "high": 0.875}
     return Card(
         name="maskrcnn-tiny",

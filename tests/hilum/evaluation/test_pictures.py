@@ -7,6 +7,7 @@ from PIL import Image
 from hilum.catalogue import GROUND_GLASS
 from hilum.evaluation.evaluate import Look
 from hilum.evaluation.pictures import picture, write_pictures
+from tests.hilum.evaluation.chests import LEFT, RIGHT, WALL, control
 
 Make = Callable[..., Look]
 
@@ -40,13 +41,14 @@ def test_of_many_slices_the_worst_the_median_and_the_best_are_drawn(
     assert written[0].name.endswith("bad.png")
 
 
-def test_the_controls_with_most_found_in_them_are_drawn(seen: Make, tmp_path: Path) -> None:
-    controls = [seen("clean", label=0, certainty=0.0), seen("ill", label=0, certainty=0.9)]
+def test_the_controls_with_most_found_in_them_are_drawn(tmp_path: Path) -> None:
+    solid = control("solid", image=np.full((160, 240), WALL, np.float32))
+    controls = [control("clean"), control("ill", RIGHT, LEFT), solid]
 
     written = write_pictures([], controls, tmp_path, threshold=0.5)
 
     assert [path.name for path in written] == [
-        "control-000-share-0.5000-ill.png",
+        "control-000-share-1.0000-ill.png",
         "control-001-share-0.0000-clean.png",
     ]
 

@@ -1,11 +1,22 @@
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from hilum.errors import ConfigurationError
 from hilum.training.recipe import read_recipe
-from hilum.training.run import Run, describe_machine, memory_peak_mb, read_run, stem, write_run
+from hilum.training.run import (
+    STATUS,
+    Run,
+    describe_machine,
+    memory_peak_mb,
+    read_run,
+    stem,
+    write_run,
+)
 
 RUN = Run(
     recipe=read_recipe("resnet50"),
@@ -50,3 +61,15 @@ def test_the_machine_is_named_and_its_memory_counted() -> None:
 
     assert torch.__version__ in describe_machine(cpu)
     assert 50 < memory_peak_mb(cpu) < 1e6
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="only Linux counts a process apart from its parent")
+def test_memory_is_that_of_the_process_not_of_the_one_that_started_it() -> None:
+    ballast_mb = 1024
+    ballast = np.ones(ballast_mb * 2**20, np.uint8)
+    asks = "import torch; from hilum.training import run; print(run.memory_peak_mb(torch.device('cpu')))"
+
+    told = subprocess.run([sys.executable, "-c", asks], capture_output=True, check=True, text=True)
+
+    assert ballast[-1] == 1
+    assert 50 < float(told.stdout) < ballast_mb
