@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
-from db.jobs import mark_rung, submit_job
+from db.jobs import mark_rung, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
 from hilum.dicom.read import read_study
@@ -86,13 +86,29 @@ def ring(job: JobRow, parts: Parts) -> None:
 
 
 def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> tuple[JobRow, bool]:
-    """Queue what an order asks for; return the job and whether it is new."""
+    """Queue what an order asks for; return the job and whether it is new.
+
+    Raises:
+        IdempotencyConflict: the idempotency key was used for another request.
+        UnknownNetwork, BrokenWeights, NetworkAbsent, MissingSetting: the job would be new, and its
+            network is not there.
+    """
+    repeated = repeated_job(
+        session,
+        order.tenant_id,
+        order.idempotency_key,
+        study_id=study_id,
+        pipeline=order.pipeline,
+        network_asked=order.network_asked,
+    )
+    if repeated is not None:
+        return repeated, False
     return submit_job(
         session,
         tenant_id=order.tenant_id,
         study_id=study_id,
         pipeline=order.pipeline,
-        network=order.network,
+        network=order.find_network(),
         network_asked=order.network_asked,
         priority=order.priority,
         slice_count=slice_count,

@@ -13,11 +13,10 @@ from marshmallow import RAISE, ValidationError
 
 from api.callbacks import check_callback
 from api.errors import explain
-from db.tables import JobRow
 from hilum.catalogue import CT_LESIONS, PipelineCard, pipeline_card
-from hilum.errors import IdempotencyConflict, InvalidRequest, MissingSetting, UnknownNetwork
+from hilum.errors import InvalidRequest, MissingSetting, UnknownNetwork
 from hilum.jobs import Priority
-from hilum.registry import Entry, Registry, is_version_of
+from hilum.registry import Entry, Registry
 from hilum.settings import Settings
 
 PRINTABLE: Final = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
@@ -70,20 +69,20 @@ class Order:
     Attributes:
         tenant_id: who asks.
         pipeline: what is to run.
-        network: the version that is to run, as `name@version`.
-        network_asked: what the tenant called it, or the installation's usual one.
+        network_asked: by which network, in the tenant's words; None leaves it to the installation.
         priority: how urgent it is.
         callback_url: whom to tell at the end.
         idempotency_key: names this request among the tenant's.
+        settings: of the installation, which has the networks.
     """
 
     tenant_id: UUID
     pipeline: str
-    network: str
-    network_asked: str
+    network_asked: str | None
     priority: Priority
     callback_url: str | None
     idempotency_key: str | None
+    settings: Settings
 
     @classmethod
     def of(
@@ -98,46 +97,40 @@ class Order:
 
         Raises:
             InvalidRequest: a field is unknown or malformed.
-            UnknownPipeline, UnknownNetwork, UnsafeCallback: it has a wrong value.
-            MissingSetting: it names no network, and the installation's usual one is not there.
+            UnknownPipeline, UnsafeCallback: it has a wrong value.
         """
         asked = _load(fields)
-        card = pipeline_card(asked.get("pipeline", CT_LESIONS.name))
-        network = asked.get("network")
-        chosen = find_usual(settings, card) if network is None else _find(network, settings, card)
         callback_url = asked.get("callback_url")
         if callback_url is not None:
             check_callback(callback_url, allow_private=settings.callback_private)
         return cls(
             tenant_id=tenant_id,
-            pipeline=card.name,
-            network=chosen.id,
-            network_asked=network or settings.network,
+            pipeline=pipeline_card(asked.get("pipeline", CT_LESIONS.name)).name,
+            network_asked=asked.get("network"),
             priority=Priority(asked.get("priority", Priority.ROUTINE)),
             callback_url=callback_url,
             idempotency_key=idempotency_key,
+            settings=settings,
         )
 
-    def check_same(self, job: JobRow) -> None:
-        """Make sure that a job seen under the same idempotency key is what is asked for now.
+    def find_network(self) -> str:
+        """Return the network that a new job would run by, as `name@version`.
 
         Raises:
-            IdempotencyConflict: it is another pipeline or network.
+            UnknownNetwork, BrokenWeights, NetworkAbsent: the network that was asked for is not there.
+            MissingSetting: none was asked for, and the installation's usual one is not there.
         """
-        # A newer version may have come since: the key still belongs to the job of the older one.
-        is_same = is_version_of(job.network, self.network_asked)
-        if job.pipeline != self.pipeline or not is_same:
-            raise IdempotencyConflict(
-                f"The idempotency key belongs to job {job.id} by {job.pipeline} with"
-                f" {job.network}, expected the same, found {self.pipeline} with {self.network}."
-            )
+        card = pipeline_card(self.pipeline)
+        if self.network_asked is None:
+            return find_usual(self.settings, card).id
+        return _find(self.network_asked, self.settings, card).id
 
 
 def find_usual(settings: Settings, pipeline: PipelineCard) -> Entry:
     """Return the network that runs where a request names none.
 
     Raises:
-        MissingSetting, BrokenWeights: the installation lacks it.
+        MissingSetting, BrokenWeights, NetworkAbsent: the installation lacks it.
     """
     try:
         return _find(settings.network, settings, pipeline)

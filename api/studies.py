@@ -5,7 +5,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Response, url_for
+from flask import Response, request, url_for
 from marshmallow import RAISE
 
 from api import exports
@@ -19,8 +19,8 @@ from api.parts import parts
 from api.schemas.fields import BINARY, CSV
 from api.schemas.jobs import JobHeaders, JobJSON
 from api.schemas.studies import StudiesJSON, StudyJSON
-from api.uploads import check_media_type, read_past, receive
-from db.jobs import find_job_by_idempotency_key
+from api.uploads import FORM_TYPE, check_media_type, read_past, receive
+from db.jobs import check_same, find_job_by_idempotency_key
 from db.studies import StudyFilter, iterate_studies, list_studies, study_for
 from db.tables import JobRow, StudyRow
 
@@ -91,16 +91,28 @@ def _submitted_before(query: dict[str, Any], key: str | None) -> JobRow | None:
         return None
     with parts().spool.folder() as folder:
         fields = read_past(folder, parts().settings)
-    _order({**query, **fields}, key).check_same(job)
+    order = _order({**query, **fields}, key)
+    # A client that lost its answer sends the same study, and nobody need unpack it again.
+    check_same(
+        job,
+        study_id=job.study_id,
+        pipeline=order.pipeline,
+        network_asked=order.network_asked,
+    )
     return job
 
 
 def _submit(query: dict[str, Any], key: str | None) -> JobRow:
-    # What is wrong with the query is said before a gigabyte is sent.
-    _order(query, key)
+    # What is wrong with the query is said before a gigabyte is sent; a form may yet name a network.
+    asked = _order(query, key)
+    if asked.network_asked is not None or request.mimetype != FORM_TYPE:
+        asked.find_network()
     with parts().spool.folder() as folder:
         upload = receive(folder, parts().settings)
-        return take_in(upload.files, _order({**query, **upload.fields}, key), parts())
+        order = _order({**query, **upload.fields}, key)
+        # Nothing is stored for a job that cannot be.
+        order.find_network()
+        return take_in(upload.files, order, parts())
 
 
 def _order(fields: dict[str, Any], key: str | None) -> Order:

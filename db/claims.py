@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
 from db.reports import save_report
 from db.steps import START_OVER, take_step
 from db.tables import ArtifactRow, JobRow
+from hilum.errors import NetworkAbsent
 from hilum.findings import Report
 from hilum.jobs import JobStopped, Stage, State, overall_fraction
 from hilum.storage import StoredFile
@@ -176,8 +177,7 @@ def fail_job(session: Session, claim: Claim, code: str, message: str) -> bool:
 
 def cancel_running(session: Session, claim: Claim) -> bool:
     """End a job that was asked to stop; False when it is no longer this claim's to end."""
-    asked = JobRow.cancel_requested.is_(True)
-    return bool(take_step(session, State.RUNNING, State.CANCELLED, claim.holds, asked))
+    return bool(_cancel_if_asked(session, claim.holds))
 
 
 def give_back(
@@ -195,6 +195,51 @@ def give_back(
         wait_s: nobody rings for the job before then.
     """
     return bool(_end_attempt(session, reason, max_attempts, claim.holds, wait_s=wait_s))
+
+
+def wait_for_network(
+    session: Session, claim: Claim, reason: str, *, limit_s: float, wait_s: float
+) -> bool:
+    """Put a job back for a worker that has its network; the attempt does not count.
+
+    The job fails once workers have lacked the network for `limit_s` and none has run it meanwhile:
+    the one that has it may be busy, and a long queue is no reason to fail.
+
+    The answer is False when it is no longer this claim's to give.
+
+    Args:
+        session: one transaction.
+        claim: the hold to let go.
+        reason: one sentence without patient data.
+        limit_s: how long nobody may have the network.
+        wait_s: nobody rings for the job before then.
+    """
+    overdue = JobRow.absent_since < _from_now(-limit_s)
+    message = f"No worker has had network {claim.network} for {limit_s / 60:.0f} minutes. {reason}"
+    cancelled = _cancel_if_asked(session, claim.holds)
+    failed = _fail(
+        session,
+        State.RUNNING,
+        NetworkAbsent.code,
+        message,
+        claim.holds,
+        overdue,
+        ~_runs_somewhere(claim, within_s=limit_s),
+    )
+    queued = take_step(
+        session,
+        State.RUNNING,
+        State.QUEUED,
+        claim.holds,
+        detail={"reason": reason},
+        **START_OVER
+        | {
+            "attempts": JobRow.attempts - 1,
+            "absent_since": func.coalesce(JobRow.absent_since, func.now()),
+            "retry_at": _from_now(wait_s),
+        },
+    )
+    return bool(cancelled + failed + queued)
 
 
 def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
@@ -227,8 +272,7 @@ def _end_attempt(
     wait_s: float = 0.0,
 ) -> list[JobRow]:
     # Nobody may wait for a job that was cancelled or that kills every worker that takes it.
-    asked = JobRow.cancel_requested.is_(True)
-    cancelled = take_step(session, State.RUNNING, State.CANCELLED, *conditions, asked)
+    cancelled = _cancel_if_asked(session, *conditions)
     spent = JobRow.attempts >= max_attempts
     failed = _give_up(session, State.RUNNING, *conditions, spent, reason=reason)
     queued = take_step(
@@ -240,6 +284,21 @@ def _end_attempt(
         **START_OVER | {"retry_at": _from_now(wait_s)},
     )
     return cancelled + failed + queued
+
+
+def _cancel_if_asked(session: Session, *conditions: ColumnElement[bool]) -> list[JobRow]:
+    asked = JobRow.cancel_requested.is_(True)
+    return take_step(session, State.RUNNING, State.CANCELLED, *conditions, asked)
+
+
+def _runs_somewhere(claim: Claim, *, within_s: float) -> ColumnElement[bool]:
+    """Whether any worker ran a claim's network lately, or is running it now."""
+    other = aliased(JobRow)
+    same = (other.pipeline == claim.pipeline) & (other.network == claim.network)
+    ended = (other.state == State.SUCCEEDED) & (other.finished_at > _from_now(-within_s))
+    # A worker reports its first stage once it has the network.
+    running = (other.state == State.RUNNING) & other.stage.is_not(None)
+    return exists().where(same, ended) | exists().where(same, running)
 
 
 def _give_up(

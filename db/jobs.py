@@ -23,6 +23,7 @@ from db.pages import (
 from db.session import Sessions
 from db.steps import record, take_step
 from db.tables import JobEventRow, JobRow
+from hilum.catalogue import pipeline_card
 from hilum.errors import IdempotencyConflict, NotCancellable, QueueUnavailable, UnknownJob
 from hilum.jobs import Priority, State
 from hilum.registry import is_version_of
@@ -88,20 +89,29 @@ def submit_job(
 ) -> tuple[JobRow, bool]:
     """Queue a run of a pipeline over a study; return its job and whether it is new.
 
-    The same idempotency key, or a job that has not failed for the same study, pipeline and network,
-    is answered with the job there is, whoever of two callers was first.
+    The same idempotency key, or a job that has not failed for the same study, network and pipeline
+    in its present version, is answered with the job there is, whoever of two callers was first.
 
-    `network` is `name@version`, `network_asked` what the client called it: a key that is sent again
-    after a newer version came still belongs to the job of the older one.
+    `network` is `name@version`, `network_asked` what the client called it, None where it named none.
 
     Raises:
         IdempotencyConflict: the key was used for another study, pipeline or network.
     """
-    wanted: dict[str, UUID | str] = {"study_id": study_id, "pipeline": pipeline, "network": network}
+    wanted: dict[str, UUID | str] = {
+        "study_id": study_id,
+        "pipeline": pipeline,
+        "pipeline_version": pipeline_card(pipeline).version,
+        "network": network,
+    }
     for _ in range(SUBMIT_TRIES):
-        present = _present_job(
-            session, tenant_id, idempotency_key, wanted, network_asked or network
-        )
+        present = repeated_job(
+            session,
+            tenant_id,
+            idempotency_key,
+            study_id=study_id,
+            pipeline=pipeline,
+            network_asked=network_asked,
+        ) or _live_job(session, tenant_id, wanted)
         if present is not None:
             return present, False
         job_id = session.scalar(
@@ -124,25 +134,47 @@ def submit_job(
     raise QueueUnavailable(f"Study {study_id} is being submitted by several callers at once.")
 
 
-def _present_job(
-    session: Session, tenant_id: UUID, key: str | None, wanted: dict[str, UUID | str], asked: str
-) -> JobRow | None:
-    if key is not None:
-        job = find_job_by_idempotency_key(session, tenant_id, key)
-        if job is not None:
-            return _same_request(job, wanted, asked)
+def _live_job(session: Session, tenant_id: UUID, wanted: dict[str, UUID | str]) -> JobRow | None:
     same = (getattr(JobRow, name) == value for name, value in wanted.items())
     return session.scalar(_of(tenant_id).where(LIVE, *same))
 
 
-def _same_request(job: JobRow, wanted: dict[str, UUID | str], asked: str) -> JobRow:
-    is_same = (job.study_id, job.pipeline) == (wanted["study_id"], wanted["pipeline"])
-    if not is_same or not is_version_of(job.network, asked):
+def repeated_job(
+    session: Session,
+    tenant_id: UUID,
+    key: str | None,
+    *,
+    study_id: UUID,
+    pipeline: str,
+    network_asked: str | None,
+) -> JobRow | None:
+    """Return the job that this very request made before, by its idempotency key.
+
+    Raises:
+        IdempotencyConflict: the key was used for another study, pipeline or network.
+    """
+    job = None if key is None else find_job_by_idempotency_key(session, tenant_id, key)
+    if job is not None:
+        check_same(job, study_id=study_id, pipeline=pipeline, network_asked=network_asked)
+    return job
+
+
+def check_same(job: JobRow, *, study_id: UUID, pipeline: str, network_asked: str | None) -> None:
+    """Make sure that a job seen under the same idempotency key is what is asked for now.
+
+    A network that was not named is not compared, and a name stands for whichever version it meant:
+    the key still belongs to its job after `HILUM_NETWORK` changed, or a version came or went.
+
+    Raises:
+        IdempotencyConflict: it is of another study, pipeline or network.
+    """
+    is_same = (job.study_id, job.pipeline) == (study_id, pipeline)
+    if not is_same or not is_version_of(job.network, network_asked or job.network):
         raise IdempotencyConflict(
             f"The idempotency key belongs to job {job.id} of study {job.study_id} by"
-            f" {job.pipeline} with {job.network}, expected the same request."
+            f" {job.pipeline} with {job.network}, expected the same, found study {study_id} by"
+            f" {pipeline} with {network_asked or 'the usual network'}."
         )
-    return job
 
 
 def find_job_by_idempotency_key(session: Session, tenant_id: UUID, key: str) -> JobRow | None:

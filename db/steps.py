@@ -20,6 +20,7 @@ START_OVER: dict[str, Any] = LET_GO | {
     "stage_total": 0,
     "fraction": 0.0,
     "started_at": None,
+    "absent_since": None,
     # Nobody has rung for this attempt yet, and nobody has asked to stop it.
     "rung_at": None,
 }

@@ -161,6 +161,8 @@ class JobRow(Row):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     study_id: Mapped[UUID] = mapped_column(ForeignKey("studies.id"), index=True)
     pipeline: Mapped[str]
+    pipeline_version: Mapped[str]
+    """What it was accepted for; the report says what ran."""
     network: Mapped[str]
     priority: Mapped[Priority]
     priority_rank: Mapped[int] = mapped_column(
@@ -197,6 +199,8 @@ class JobRow(Row):
     """When a message was last sent for it; the upkeep rings for those nobody rang for."""
     retry_at: Mapped[datetime | None]
     """Nobody rings for it before then: what stood in its way needs time to go."""
+    absent_since: Mapped[datetime | None]
+    """When a worker first lacked its network; empty where none has since its last attempt."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -213,9 +217,10 @@ class JobRow(Row):
         ),
         # A job that failed or was cancelled does not stand in the way of sending the study again.
         Index(
-            "uq_jobs_study_pipeline_network",
+            "uq_jobs_study_pipeline_version_network",
             "study_id",
             "pipeline",
+            "pipeline_version",
             "network",
             unique=True,
             postgresql_where=text("state IN ('queued', 'running', 'succeeded')"),

@@ -55,7 +55,7 @@ CONSOLIDATION: Final = Label(2, "consolidation", ("9656002", "SCT"), (255, 112, 
 
 CT_LESIONS: Final = PipelineCard(
     name="ct-lesions",
-    version="1.0.0",
+    version="2.0.0",
     modality="CT",
     networks=("resnet50", "resnet101"),
     labels=(GROUND_GLASS, CONSOLIDATION),

@@ -356,7 +356,7 @@ class ServerUnreachable(TransientError):
 
 
 class NetworkAbsent(TransientError):
-    """This worker lacks the network that the job was accepted with."""
+    """The files of a network are out of reach."""
 
     code = "network_absent"
 

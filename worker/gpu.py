@@ -13,8 +13,8 @@ from typing import Final
 import structlog
 import torch
 
-from hilum.errors import NetworkAbsent, UnknownNetwork
-from hilum.networks.maskrcnn import Segmenter
+from hilum.errors import BrokenWeights, HilumError, MissingSetting, NetworkAbsent, UnknownNetwork
+from hilum.networks.maskrcnn import Segmenter, choose_device
 from hilum.networks.weights import load_path
 from hilum.registry import Entry, Registry
 from hilum.settings import Settings
@@ -37,23 +37,25 @@ class Networks:
         """Return a network that is ready to run.
 
         Raises:
-            NetworkAbsent: this worker has none of this name and version.
-            BrokenWeights: its file is not the one its card describes.
+            NetworkAbsent: this worker has none of this name and version that it could use now.
         """
-        entry = self._find(name)
-        if entry.id not in self._loaded:
+        try:
+            return self._ready(self._registry.find(name))
+        except (UnknownNetwork, BrokenWeights, NetworkAbsent, OSError) as error:
+            # The job was accepted, so another worker has it, or its files are still on their way.
+            why = error.message if isinstance(error, HilumError) else f"{error.strerror}."
+            raise NetworkAbsent(f"This worker lacks network {name}. {why}") from error
+
+    def _ready(self, entry: Entry) -> Segmenter:
+        kept = self._loaded.get(entry.id)
+        # Files may be taken away and others imported under the same version.
+        if kept is None or kept.info != entry.card.info:
             self._load(entry)
         self._loaded.move_to_end(entry.id)
         return self._loaded[entry.id]
 
-    def _find(self, name: str) -> Entry:
-        try:
-            return self._registry.find(name)
-        except UnknownNetwork as error:
-            # The job was accepted, so another worker has it, or its files are still on their way.
-            raise NetworkAbsent(f"This worker lacks the job's network. {error.message}") from error
-
     def _load(self, entry: Entry) -> None:
+        self._loaded.pop(entry.id, None)
         while len(self._loaded) >= KEPT:
             # Let go before the next one is read: a small GPU may not hold one more.
             self._loaded.popitem(last=False)
@@ -64,6 +66,25 @@ class Networks:
 
 
 def prepare(networks: Callable[[str], object], settings: Settings) -> None:
-    """Make a fresh process ready for its first job."""
+    """Make a fresh process ready for its first job.
+
+    Raises:
+        MissingSetting: this machine lacks the device of the settings.
+    """
     torch.set_num_threads(settings.threads or os.cpu_count() or 1)
-    networks(settings.network)
+    _check_device(settings.device)
+    try:
+        networks(settings.network)
+    except NetworkAbsent as error:
+        # Jobs may name another network, and the files of this one may be on their way.
+        log.warning("network.absent", reason=error.message)
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(1, device=choose_device(name))
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MissingSetting(
+            f"HILUM_DEVICE is {name!r}, expected a device of this machine: {reason}"
+        ) from error

@@ -8,8 +8,8 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from db.claims import Claim, cancel_running, fail_job, give_back
-from hilum.errors import HilumError, TransientError
+from db.claims import Claim, cancel_running, fail_job, give_back, wait_for_network
+from hilum.errors import HilumError, NetworkAbsent, TransientError
 from hilum.jobs import JobStopped
 from hilum.logs import describe_crash
 from worker.artifacts import discard_artifacts
@@ -23,6 +23,12 @@ INTERNAL_ERROR = "internal_error"
 
 RETRY_WAIT_S = 10.0
 """Before the second attempt after a passing trouble; four times as long before each further one."""
+
+NETWORK_WAIT_S = 30.0
+"""Before a job is offered again whose network a worker lacked."""
+
+NETWORK_LIMIT_S = 3600.0
+"""A network that nobody has had for so long is not on its way."""
 
 PASSING = (TransientError, OperationalError, InterfaceError, OSError)
 """The disk, the network, the database: the same job may succeed later."""
@@ -40,6 +46,8 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
     except SoftTimeLimitExceeded:
         limit_s = bench.settings.task_time_limit_s
         _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
+    except NetworkAbsent as error:
+        _wait_for_network(claim, bench, error.message)
     except PASSING as error:
         reason = error.message if isinstance(error, HilumError) else type(error).__name__
         _give_back(claim, bench, reason, wait_s=RETRY_WAIT_S * 4 ** (claim.attempt - 1))
@@ -69,6 +77,14 @@ def _fail(claim: Claim, bench: Bench, code: str, message: str) -> None:
     # A job that is not this claim's any more may have succeeded just before: its files stay.
     if failed:
         discard_artifacts(claim, bench.store)
+
+
+def _wait_for_network(claim: Claim, bench: Bench, reason: str) -> None:
+    with bench.sessions.begin() as session:
+        given = wait_for_network(
+            session, claim, reason, limit_s=NETWORK_LIMIT_S, wait_s=NETWORK_WAIT_S
+        )
+    log.warning("job.network_absent", reason=reason, recorded=given)
 
 
 def _give_back(claim: Claim, bench: Bench, reason: str, *, wait_s: float) -> None:

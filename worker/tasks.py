@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks, each a few lines over a plain function."""
 
+import os
+import signal
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 from uuid import UUID
 
+import structlog
 from celery import Celery
 from celery.signals import worker_init, worker_process_init
 
 from db.schema import check_migrated
 from db.session import make_engine
-from hilum.errors import PendingMigrations, TransientError
+from hilum.errors import ConfigurationError, PendingMigrations, TransientError
 from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
 from hilum.settings import Settings
 from worker import gpu
@@ -23,6 +26,8 @@ from worker.upkeep import keep_up
 
 CALLBACK_RETRIES = 6
 """With pauses that double from 5 s on, a client's server may be away for five minutes."""
+
+log = structlog.get_logger(__name__)
 
 
 def add_tasks(
@@ -62,7 +67,13 @@ def add_tasks(
 
     @worker_process_init.connect(weak=False)
     def warm_up(**_: Any) -> None:
-        gpu.prepare(bench().networks, settings)
+        try:
+            make_ready(bench, settings)
+        except SystemExit as refusal:
+            log.error("worker.refused", reason=str(refusal))  # noqa: TRY400 - the sentence says it all
+            # Celery would start one such child after another, and hold a message meanwhile.
+            os.kill(os.getppid(), signal.SIGTERM)
+            raise
 
 
 def refuse_pending_migrations(settings: Settings) -> None:
@@ -79,3 +90,16 @@ def refuse_pending_migrations(settings: Settings) -> None:
         raise SystemExit(error.message) from error
     finally:
         engine.dispose()
+
+
+def make_ready(bench: Callable[[], Bench], settings: Settings) -> None:
+    """Make a fresh process ready for its first job, or end it where no job could succeed.
+
+    Raises:
+        SystemExit: this installation is at fault.
+    """
+    try:
+        gpu.prepare(bench().networks, settings)
+    except ConfigurationError as error:
+        # As above: a worker that went on would fail every job it takes.
+        raise SystemExit(error.message) from error

@@ -46,7 +46,7 @@ class ListedJobJSON(Schema):
     stage = choice([*Stage], "What it is doing.", required=True, allow_none=True)
     slices = Nested(SlicesJSON, required=True)
     fraction = number("Share of the job that is done, 0..1.", required=True)
-    attempts = count("Times a worker has taken it.", required=True)
+    attempts = count("Times a worker has taken it, those without its network aside.", required=True)
     cancel_requested = Boolean(required=True)
     error = Nested(FailureJSON, required=True, allow_none=True)
     timings_s = Dict(

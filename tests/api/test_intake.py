@@ -30,15 +30,15 @@ def files(tmp_path: Path) -> list[SpooledFile]:
 
 
 @pytest.fixture
-def order(tenant: TenantRow) -> Order:
+def order(tenant: TenantRow, settings: Settings) -> Order:
     return Order(
         tenant_id=tenant.id,
         pipeline="ct-lesions",
-        network="ward@1.0.0",
         network_asked="ward",
         priority=Priority.ROUTINE,
         callback_url=None,
         idempotency_key=None,
+        settings=settings,
     )
 
 

@@ -3,7 +3,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from db.session import Sessions
 from db.studies import instance_keys
@@ -70,6 +70,27 @@ def test_same_content_with_another_network_is_another_job_of_the_same_study(
 
     assert second["id"] != first["id"]
     assert second["study_id"] == first["study_id"]
+
+
+def test_same_content_after_the_pipeline_changed_is_another_job_of_the_same_study(
+    caller: Caller, finished: str, archive: bytes, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        session.execute(update(JobRow).values(pipeline_version="0.9"))
+
+    again = [
+        caller.send(archive).json,
+        caller.post_json("/v1/jobs", {"study_id": study_of(caller, finished)}).json,
+    ]
+
+    assert {job["state"] for job in again} == {State.QUEUED}
+    assert {job["study_id"] for job in again} == {study_of(caller, finished)}
+    assert len({job["id"] for job in again} | {finished}) == 2
+
+
+def study_of(caller: Caller, job_id: str) -> str:
+    study_id: str = caller.get(f"/v1/jobs/{job_id}").json["study_id"]
+    return study_id
 
 
 def test_same_content_of_another_hospital_is_a_study_of_its_own(

@@ -10,6 +10,7 @@ from db.claims import Artifact, Claim, claim_job, finish_job
 from db.jobs import submit_job
 from db.studies import add_study
 from db.tables import JobRow, StudyRow
+from hilum.catalogue import CT_LESIONS
 from hilum.findings import Finding, LungBurden, NetworkUse, Report, SliceBurden
 from hilum.grading import MOSMED, Thresholds, assess
 from hilum.jobs import Priority
@@ -96,8 +97,8 @@ def make_report(
         series_uid=f"{STUDY_UID}.1",
         series_reason="It is the only CT series.",
         series_passed=(),
-        pipeline="ct-lesions",
-        pipeline_version="1.0.0",
+        pipeline=CT_LESIONS.name,
+        pipeline_version=CT_LESIONS.version,
         code_version="0.1.0",
         network=NetworkUse("maskrcnn-resnet50", "1", "cd" * 32, 0.5, "cpu"),
         right=lung,

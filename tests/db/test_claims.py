@@ -18,6 +18,7 @@ from db.claims import (
     report_progress,
     take_back_overdue,
     unheard_jobs,
+    wait_for_network,
 )
 from db.jobs import cancel_job, job_events, mark_rung
 from db.session import Sessions
@@ -124,6 +125,7 @@ def test_late_worker_with_an_old_token_can_change_nothing(
             finish_job(session, late, make_report(), [])
         give_back(session, late, "late", max_attempts=3)
 
+        assert not wait_for_network(session, late, "late", limit_s=60, wait_s=0)
         assert not fail_job(session, late, "internal_error", "late")
         assert not cancel_running(session, late)
         session.refresh(job)
@@ -214,7 +216,116 @@ def test_job_given_back_too_often_fails_with_the_last_reason(
     assert job.error_message.endswith("The disk is full.")
 
 
-@pytest.mark.parametrize("way", ["reported", "overdue", "given back"])
+def lack_network(
+    session: Session, job: JobRow, *, limit_s: float = 3600, wait_s: float = 0
+) -> bool:
+    reason = "This worker lacks network resnet50."
+    return wait_for_network(session, claim(session, job), reason, limit_s=limit_s, wait_s=wait_s)
+
+
+def make_absent_for(session: Session, job: JobRow, *, minutes: int) -> None:
+    session.execute(
+        text("UPDATE jobs SET absent_since = now() - make_interval(mins => :m) WHERE id = :id"),
+        {"m": minutes, "id": job.id},
+    )
+
+
+def test_job_without_a_network_waits_and_spends_no_attempt(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        mark_rung(session, [job.id])
+        lack_network(session, job)
+        make_absent_for(session, job, minutes=59)
+
+        for _ in range(5):
+            assert lack_network(session, job, wait_s=30)
+
+        session.refresh(job)
+        assert (job.state, job.attempts, job.claim, job.rung_at) == (State.QUEUED, 0, None, None)
+        assert session.scalar(select(JobRow.absent_since < text("now() - interval '58 minutes'")))
+        assert session.scalar(select(JobRow.retry_at > text("now() + interval '29 seconds'")))
+        assert job_events(session, job.id)[-1].detail["reason"].endswith("lacks network resnet50.")
+
+
+def test_job_whose_network_nobody_has_for_too_long_fails_and_names_it(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        lack_network(session, job)
+        make_absent_for(session, job, minutes=61)
+
+        lack_network(session, job)
+
+        session.refresh(job)
+    assert (job.state, job.error_code) == (State.FAILED, "network_absent")
+    assert job.error_message == (
+        "No worker has had network resnet50 for 60 minutes. This worker lacks network resnet50."
+    )
+
+
+def test_job_that_waited_long_for_its_turn_waits_for_its_network_as_long_as_any(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        session.execute(text("UPDATE jobs SET created_at = now() - interval '1 day'"))
+
+        lack_network(session, job)
+
+        session.refresh(job)
+    assert job.state is State.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome"),
+    [
+        ("running", State.QUEUED),
+        ("taken", State.FAILED),
+        ("ended", State.QUEUED),
+        ("ended long ago", State.FAILED),
+        ("ended by another network", State.FAILED),
+    ],
+)
+def test_job_waits_on_while_another_worker_has_its_network(
+    state: str, outcome: State, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        network = "resnet101" if "another" in state else "resnet50"
+        other = queue_job(session, tenant.id, network=network)
+        held = claim(session, other)
+        if state == "running":
+            report_progress(session, held, Stage.READING, 0, 1, lease_s=60)
+        if "ended" in state:
+            finish_job(session, held, make_report(), [])
+        if "ago" in state:
+            session.execute(text("UPDATE jobs SET finished_at = now() - interval '61 minutes'"))
+        job = queue_job(session, tenant.id)
+        make_absent_for(session, job, minutes=600)
+
+        lack_network(session, job)
+
+        session.refresh(job)
+    assert job.state is outcome
+
+
+def test_job_that_found_its_network_waits_anew_for_it(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        make_absent_for(session, job, minutes=600)
+        give_back(session, claim(session, job), "The disk is full.", max_attempts=3)
+
+        lack_network(session, job)
+
+        session.refresh(job)
+    assert (job.state, job.attempts) == (State.QUEUED, 1)
+
+
+@pytest.mark.parametrize("way", ["reported", "overdue", "given back", "without network"])
 def test_job_asked_to_stop_ends_cancelled_however_its_attempt_ends(
     way: str, sessions: Sessions, tenant: TenantRow
 ) -> None:
@@ -230,6 +341,8 @@ def test_job_asked_to_stop_ends_cancelled_however_its_attempt_ends(
             take_back_overdue(session, max_attempts=3)
         if way == "given back":
             give_back(session, held, "The disk is full.", max_attempts=3)
+        if way == "without network":
+            wait_for_network(session, held, "It is absent.", limit_s=60, wait_s=0)
 
         session.refresh(job)
     assert (job.state, job.claim, job.finished_at is None) == (State.CANCELLED, None, False)

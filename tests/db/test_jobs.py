@@ -23,6 +23,7 @@ from db.pages import Page
 from db.session import Sessions
 from db.tables import JobRow, TenantRow
 from db.tenants import add_tenant
+from hilum.catalogue import CT_LESIONS
 from hilum.errors import IdempotencyConflict, NotCancellable, UnknownJob
 from hilum.jobs import JobStopped, Priority, Stage, State
 from tests.db.factories import claim, finished_job, keep_study, make_report, queue_job
@@ -82,6 +83,22 @@ def test_same_study_by_another_version_of_a_network_is_another_job(
     assert second.id != first.id
 
 
+def test_same_study_after_the_pipeline_changed_is_another_job(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        study = keep_study(session, tenant.id)
+        old = finished_job(session, tenant.id, study_id=study.id)
+        session.execute(text("UPDATE jobs SET pipeline_version = '0.9'"))
+
+        new = queue_job(session, tenant.id, study_id=study.id)
+        again = queue_job(session, tenant.id, study_id=study.id)
+
+    assert new.pipeline_version == CT_LESIONS.version
+    assert new.id != old.id
+    assert again.id == new.id
+
+
 def test_idempotency_key_outlives_the_arrival_of_a_newer_version(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
@@ -90,11 +107,14 @@ def test_idempotency_key_outlives_the_arrival_of_a_newer_version(
         order = {"study_id": study.id, "idempotency_key": "K1"}
         first = queue_job(session, tenant.id, network="ward@1.0.0", **order)
 
-        again = queue_job(session, tenant.id, network="ward@1.1.0", network_asked="ward", **order)
-        with pytest.raises(IdempotencyConflict, match=r"ward@1\.0\.0"):
-            queue_job(session, tenant.id, network="ward@1.1.0", **order)
+        again = [
+            queue_job(session, tenant.id, network="ward@1.1.0", network_asked=asked, **order)
+            for asked in ("ward", "ward@1.0.0", None)
+        ]
+        with pytest.raises(IdempotencyConflict, match=r"ward@1\.0\.0.*found.*ward@1\.1\.0"):
+            queue_job(session, tenant.id, network_asked="ward@1.1.0", **order)
 
-    assert again.id == first.id
+    assert {job.id for job in again} == {first.id}
 
 
 def test_idempotency_key_for_another_study_is_a_conflict(

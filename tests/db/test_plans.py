@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from db.claims import claim_job, take_back_overdue, unheard_jobs
+from db.claims import claim_job, take_back_overdue, unheard_jobs, wait_for_network
 from db.jobs import (
     JobFilter,
     estimate_s,
@@ -36,7 +36,7 @@ from db.tables import JobRow, TenantRow
 from db.tenants import new_key, tenant_of_key
 from hilum.grading import Verdict
 from hilum.jobs import State
-from tests.db.factories import finished_job, queue_job
+from tests.db.factories import claim, finished_job, queue_job
 
 NOW = datetime.now(UTC)
 
@@ -89,6 +89,13 @@ QUESTIONS: dict[str, Ask] = {
     "place": lambda c: queue_place(c.session, queue_job(c.session, c.tenant_id)),
     "estimate": lambda c: estimate_s(c.session, queue_job(c.session, c.tenant_id)),
     "claim": lambda c: claim_job(c.session, c.job.id, worker="w", lease_s=60, max_attempts=3),
+    "network": lambda c: wait_for_network(
+        c.session,
+        claim(c.session, queue_job(c.session, c.tenant_id)),
+        "It is absent.",
+        limit_s=60,
+        wait_s=0,
+    ),
     "overdue": lambda c: take_back_overdue(c.session, max_attempts=3),
     "unheard": lambda c: unheard_jobs(c.session, older_than_s=10),
     "key": lambda c: tenant_of_key(c.session, "hilum_nobody"),

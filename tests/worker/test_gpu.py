@@ -1,14 +1,17 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hilum.errors import NetworkAbsent
+from hilum.cards import read_card, write_card
+from hilum.errors import MissingSetting, NetworkAbsent
 from hilum.registry import Registry
 from hilum.settings import Settings
 from tests.networks import add_version
+from tests.worker.networks import HARMS
 from worker.gpu import Networks, prepare
 
 
@@ -59,6 +62,41 @@ def test_network_that_this_worker_lacks_is_no_fault_of_the_job(site: Path) -> No
         Networks("cpu", Registry(site))("ward@9.0")
 
 
+def test_network_whose_files_were_replaced_is_loaded_anew(site: Path) -> None:
+    networks = Networks("cpu", Registry(site))
+    other, old = networks("other@1.0.0"), networks("ward@1.0.0")
+    path = site / "ward-1.0.0.safetensors"
+    card = replace(read_card(path), operating_point=0.7)
+    path.with_suffix(".json").unlink()
+    write_card(card, path)
+
+    new = networks("ward@1.0.0")
+
+    assert (old.info.operating_point, new.info.operating_point) == (0.4, 0.7)
+    assert networks("ward@1.0.0") is new
+    assert networks("other@1.0.0") is other
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_network_that_cannot_be_used_yet_is_no_fault_of_the_job(harm: str, site: Path) -> None:
+    HARMS[harm](site / "ward-1.0.0.safetensors")
+
+    with pytest.raises(NetworkAbsent, match=r"^This worker lacks network ward@1\.0\.0\. \S"):
+        Networks("cpu", Registry(site))("ward@1.0.0")
+
+
+def test_file_system_that_does_not_answer_is_no_fault_of_the_job(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_stale(path: Path) -> bool:
+        raise OSError(116, "Stale file handle", str(path))
+
+    monkeypatch.setattr(Path, "is_file", is_stale)
+
+    with pytest.raises(NetworkAbsent, match=r"lacks network ward\. .*Stale file handle"):
+        Networks("cpu", Registry(site))("ward")
+
+
 def test_fresh_process_takes_its_threads_and_the_network_of_the_settings(
     settings: Settings,
 ) -> None:
@@ -68,6 +106,22 @@ def test_fresh_process_takes_its_threads_and_the_network_of_the_settings(
 
     assert torch.get_num_threads() == 1
     assert asked == [settings.network]
+
+
+def test_fresh_process_whose_network_is_absent_is_ready_for_jobs_by_others(
+    settings: Settings, site: Path
+) -> None:
+    networks = Networks("cpu", Registry(site))
+
+    prepare(networks, settings.model_copy(update={"network": "ward@9.0"}))
+
+    assert networks("other").info.name == "maskrcnn-other"
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda:99"])
+def test_device_that_this_machine_lacks_is_named(device: str, settings: Settings) -> None:
+    with pytest.raises(MissingSetting, match=f"HILUM_DEVICE is '{device}', expected"):
+        prepare(str, settings.model_copy(update={"device": device}))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hilum.masks import read_mask
 from hilum.registry import Registry
 from tests.phantoms import chest, without
 from tests.worker.conftest import QueueStored
+from tests.worker.networks import HARMS
 from tests.worker.pipelines import quick
 from worker.bench import Bench
 from worker.gpu import Networks
@@ -112,18 +114,25 @@ def test_study_that_cannot_be_read_fails_at_once_with_its_code(
     assert ended.error_message
 
 
-def test_network_without_weights_fails_the_job_by_name(
-    bench: Bench, queue_stored: QueueStored
+@pytest.mark.parametrize("harm", HARMS)
+def test_job_waits_for_files_that_are_still_being_copied_and_then_runs(
+    harm: str, bench: Bench, queue_stored: QueueStored, site: Path, tmp_path: Path
 ) -> None:
-    def networks(name: str) -> Any:
-        raise NotAxial(f"{name} stands for any fault of the request.")
+    whole = shutil.copytree(site, tmp_path / "whole")
+    HARMS[harm](site / "ward-1.0.0.safetensors")
+    job = queue_stored(network="ward@1.0.0")
+    copying = replace(bench, networks=Networks("cpu", Registry(site)))
 
-    job = queue_stored()
+    for _ in range(bench.settings.max_attempts + 1):
+        run(job.id, copying)
+    waiting = job_of(bench.sessions, job.id)
+    shutil.rmtree(site, ignore_errors=True)
+    whole.rename(site)
+    run(job.id, copying)
 
-    run(job.id, replace(bench, networks=networks))
-
+    assert (waiting.state, waiting.attempts, waiting.error_code) == (State.QUEUED, 0, None)
     ended = job_of(bench.sessions, job.id)
-    assert (ended.state, ended.error_code) == (State.FAILED, "not_axial")
+    assert (ended.state, ended.attempts) == (State.SUCCEEDED, 1)
 
 
 def test_job_waits_for_a_worker_that_has_its_network(
@@ -136,10 +145,28 @@ def test_job_waits_for_a_worker_that_has_its_network(
     waiting = job_of(bench.sessions, job.id)
     with bench.sessions.begin() as session:
         reason = job_events(session, job.id)[-1].detail["reason"]
-    assert (waiting.state, waiting.error_code) == (State.QUEUED, None)
+    assert (waiting.state, waiting.attempts, waiting.error_code) == (State.QUEUED, 0, None)
     assert waiting.retry_at is not None
-    assert "lacks the job's network" in reason
-    assert "'ward@9.0'" in reason
+    assert waiting.absent_since is not None
+    assert (waiting.retry_at - waiting.absent_since).total_seconds() == pytest.approx(30)
+    assert reason.startswith("This worker lacks network ward@9.0. There is no network 'ward@9.0'")
+
+
+def test_job_whose_network_nobody_has_had_for_an_hour_fails_by_name(
+    bench: Bench, queue_stored: QueueStored, site: Path
+) -> None:
+    job = queue_stored(network="ward@9.0")
+    lacking = replace(bench, networks=Networks("cpu", Registry(site)))
+    run(job.id, lacking)
+    with bench.sessions.begin() as session:
+        session.execute(text("UPDATE jobs SET absent_since = now() - interval '61 minutes'"))
+
+    run(job.id, lacking)
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code) == (State.FAILED, "network_absent")
+    assert ended.error_message is not None
+    assert ended.error_message.startswith("No worker has had network ward@9.0 for 60 minutes.")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@ import pytest
 
 from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
 from hilum.settings import Settings
+from worker.bench import Bench
 from worker.celery import make_app
-from worker.tasks import add_tasks, refuse_pending_migrations
+from worker.tasks import add_tasks, make_ready, refuse_pending_migrations
 
 
 def test_tasks_are_known_by_the_names_of_the_contract(settings: Settings) -> None:
@@ -25,3 +26,10 @@ def test_worker_refuses_a_database_that_is_behind(settings: Settings) -> None:
 
 def test_worker_starts_on_a_database_of_its_time(settings: Settings) -> None:
     refuse_pending_migrations(settings)
+
+
+def test_process_on_a_machine_without_its_device_ends(settings: Settings) -> None:
+    elsewhere = settings.model_copy(update={"device": "nonsense"})
+
+    with pytest.raises(SystemExit, match="HILUM_DEVICE is 'nonsense'"):
+        make_ready(lambda: Bench.open(elsewhere), elsewhere)

@@ -1,10 +1,14 @@
 """Workers of their own, on a broker of their own: started, watched, stopped."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from cli.worker import celery_arguments, soft_stop
 from db.reports import report_for
 from db.session import Sessions
 from db.tables import JobRow
@@ -12,7 +16,7 @@ from hilum.jobs import State
 from hilum.settings import Settings
 from tests.phantoms import chest
 from tests.worker.conftest import QueueStored
-from tests.worker.processes import celery_worker, until
+from tests.worker.processes import PATIENCE_S, ROOT, celery_worker, environment, until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
 
@@ -41,6 +45,24 @@ def test_job_nobody_rang_for_is_found_by_the_clock_and_run_by_the_shipped_networ
         report = report_for(session, job.tenant_id, job.id)
     assert report.lesion_ml == pytest.approx(chest().lesion_ml, rel=0.3)
     assert report.document["network"]["name"] == "maskrcnn-resnet50"
+
+
+def test_worker_on_a_machine_without_its_device_ends_and_names_it(
+    settings: Settings,
+) -> None:
+    elsewhere = settings.model_copy(update={"device": "nonsense"})
+
+    ended = subprocess.run(
+        [sys.executable, *celery_arguments()],
+        env=soft_stop(os.environ) | environment(elsewhere),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=3 * PATIENCE_S,
+    )
+
+    assert "HILUM_DEVICE is 'nonsense'" in ended.stdout + ended.stderr
 
 
 def test_worker_that_is_asked_to_stop_hands_its_job_back_at_once(
