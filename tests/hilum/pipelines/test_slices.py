@@ -5,6 +5,7 @@ import pytest
 
 from hilum.jobs import JobStopped, Stage, ignore_progress
 from hilum.networks.maskrcnn import Segmenter
+from hilum.networks.weights import NETWORKS, load
 from hilum.phantom import Phantom
 from hilum.pipelines.slices import find_lesions
 from tests.analyses import volume_of
@@ -31,6 +32,18 @@ def test_slices_without_lung_are_passed_over(segmenter: Segmenter, ill: Phantom)
     assert totals == {3}
     assert not lesions.labels[:6].any()
     assert lesions.labels[6:9].any()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_shipped_network_finds_the_lesions_of_a_phantom(name: str, ill: Phantom) -> None:
+    lungs = ill.lungs.copy()
+    lungs[:5] = lungs[11:] = 0
+
+    lesions = find_lesions(volume_of(ill), lungs, load(name, device="cpu"), ignore_progress)
+
+    found, planted = lesions.labels > 0, (ill.lesions > 0) & (lungs > 0)
+    overlap = np.count_nonzero(found & planted)
+    assert 2 * overlap / (np.count_nonzero(found) + np.count_nonzero(planted)) > 0.75
 
 
 def test_probability_is_kept_where_a_label_is_and_nowhere_else(
