@@ -4,18 +4,11 @@
 from pathlib import Path
 
 import click
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from cli.terminal import err, narrate
+from cli.looking import DEVICE, FOLDER, looking
+from cli.terminal import narrate
 from hilum.training.data import picture_paths
-from hilum.training.pseudo import PseudoLabel, write_pseudo_labels
+from hilum.training.pseudo import write_pseudo_labels
 from hilum.training.run import load_trained
 
 
@@ -29,7 +22,7 @@ from hilum.training.run import load_trained
 )
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     required=True,
     help="Folder with images/, named <volume>_<slice>, and pseudo_masks/ of another network if any.",
 )
@@ -39,13 +32,7 @@ from hilum.training.run import load_trained
     required=True,
     help="Folder to write images/ and masks/ to; neither may hold anything yet.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the networks run.",
-)
+@DEVICE
 def pseudo_label(weights: tuple[Path, ...], data: Path, out: Path, device: str) -> None:
     """Label the slices of DATA by trained networks, and write OUT for `hilum train`.
 
@@ -54,24 +41,7 @@ def pseudo_label(weights: tuple[Path, ...], data: Path, out: Path, device: str) 
     pseudo_masks/ counts for two fifths beside the networks. OUT/pseudo.json names the networks.
     """
     segmenters = [load_trained(path, device=device) for path in weights]
-    with _bars() as bars:
-        task = bars.add_task("slices", total=len(picture_paths(data / "images")))
-
-        def advance(_: PseudoLabel) -> None:
-            bars.advance(task)
-
+    with looking(len(picture_paths(data / "images"))) as advance:
         count = write_pseudo_labels(data, out, segmenters, advance)
     narrate(f"Labelled {count} slices.")
     click.echo(str(out))
-
-
-def _bars() -> Progress:
-    return Progress(
-        TextColumn("  {task.description:<10}"),
-        BarColumn(bar_width=32),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        disable=not err.is_terminal,
-    )

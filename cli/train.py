@@ -15,6 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cli.looking import DEVICE, FOLDER
 from cli.terminal import err, narrate
 from hilum.training.course import CHECKPOINT_STEPS, Course
 from hilum.training.course import train as run_course
@@ -23,8 +24,6 @@ from hilum.training.engine import Step
 from hilum.training.material import Material, gather
 from hilum.training.recipe import Recipe, read_recipe, recipe_names
 from hilum.training.run import read_run
-
-FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.command("train", short_help="Train a network on labelled slices.")
@@ -71,13 +70,7 @@ FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     show_default=True,
     help="Steps between checkpoints.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where the network runs.",
-)
+@DEVICE
 def train(
     name: str,
     folders: tuple[Path, ...],

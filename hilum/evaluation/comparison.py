@@ -173,11 +173,13 @@ def _with_common_controls(contenders: Sequence[Contender]) -> list[Contender]:
 
 
 def _check_slices(contender: Contender, names: Sequence[str]) -> None:
-    different = set(names) ^ {seen.example.name for seen in contender.looks}
-    if different:
+    # Slices are compared in pairs, so their order matters, too.
+    found = [seen.example.name for seen in contender.looks]
+    if found != list(names):
+        different = sorted(set(names) ^ set(found)) or found
         raise ConfigurationError(
-            f"{contender.name}: slices {', '.join(sorted(different))} were not seen by every "
-            "network, expected the same slices for all."
+            f"{contender.name}: slices {', '.join(different)} were not seen by every network in "
+            "the same order, expected the same slices for all."
         )
 
 

@@ -5,7 +5,7 @@ Released weights say so in their card, weights of a run in its record.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,8 +17,7 @@ from hilum.networks.maskrcnn import Segmenter, build
 from hilum.networks.weights import FOLDER, digest, pack, unpack
 from hilum.training.data import Example
 from hilum.training.folds import group_of
-from hilum.training.run import FROM_BACKBONE, Run, load_trained, read_run, record_path
-from hilum.training.validation import IN_TRAINING
+from hilum.training.run import FROM_BACKBONE, Run, load_trained, read_run, record_path, run_info
 
 Stage: TypeAlias = Run | Card
 """What is known of one stage of training; a card speaks of all stages before it, too."""
@@ -100,7 +99,7 @@ def read_trained(path: Path) -> Trained:
     """
     chain = stages(path)
     last = chain[-1]
-    return Trained(path, last.info if isinstance(last, Card) else _info(path), chain)
+    return Trained(path, last.info if isinstance(last, Card) else run_info(path), chain)
 
 
 def stages(weights: Path) -> tuple[Stage, ...]:
@@ -166,11 +165,7 @@ def load_packed(weights: Path, *, device: str = "auto") -> Segmenter:
     """Load the float32 weights of a run as they would be shipped: through int8 and back."""
     network = build(read_run(weights).recipe.backbone)
     network.load_state_dict(unpack(pack(load_file(weights))))
-    return Segmenter(network, _info(weights), device=device)
-
-
-def _info(weights: Path) -> NetworkInfo:
-    return replace(IN_TRAINING, name=weights.stem, sha256=digest(weights))
+    return Segmenter(network, run_info(weights), device=device)
 
 
 def _fold(weights: Path) -> int | None:

@@ -4,7 +4,6 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from hilum.cards import NetworkInfo
 from hilum.errors import ConfigurationError
 from hilum.networks.detections import label_map, lesion_map
 from hilum.networks.maskrcnn import Segmenter
-from hilum.training.data import picture_paths, read_gray
+from hilum.training.data import Example, picture_paths, read_gray
 from hilum.training.folds import volume_of
 
 PARTS = ("images", "masks")
@@ -46,26 +45,11 @@ TISSUE = 204 / 255
 """Gray to which soft tissue is brought; 40 HU would lie at 219, fat pulls the peak down."""
 
 
-@dataclass(frozen=True, slots=True)
-class PseudoLabel:
-    """One slice, as the networks were shown it, with what they found.
-
-    Attributes:
-        name: of the slice.
-        image: [h, w], 0..1.
-        labels: [h, w], 0 background, 1 ground-glass opacity, 2 consolidation.
-    """
-
-    name: str
-    image: NDArray[np.float32]
-    labels: NDArray[np.uint8]
-
-
 def write_pseudo_labels(
     folder: Path,
     out: Path,
     segmenters: Sequence[Segmenter],
-    progress: Callable[[PseudoLabel], None] = lambda _: None,
+    progress: Callable[[Example], None] = lambda _: None,
 ) -> int:
     """Label every slice of a folder and write slices and masks as `hilum train` reads them.
 
@@ -166,13 +150,11 @@ def _check_empty(out: Path) -> None:
             )
 
 
-def _label(
-    path: Path, factor: float, segmenters: Sequence[Segmenter], opinions: Path
-) -> PseudoLabel:
+def _label(path: Path, factor: float, segmenters: Sequence[Segmenter], opinions: Path) -> Example:
     image = np.clip(read_gray(path) * np.float32(factor), 0, 1)
     seen = np.mean([_look(segmenter, image) for segmenter in segmenters], axis=0)
     opinion = _opinion(_opinion_path(opinions, path), image.shape)
-    return PseudoLabel(path.stem, image, blend(seen.astype(np.float32), opinion))
+    return Example(path.stem, image, blend(seen.astype(np.float32), opinion))
 
 
 def _look(segmenter: Segmenter, image: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -196,7 +178,7 @@ def _opinion(path: Path, shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     return np.asarray(marked.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _write(labelled: PseudoLabel, out: Path) -> None:
+def _write(labelled: Example, out: Path) -> None:
     gray = np.rint(labelled.image * 255).astype(np.uint8)
     Image.fromarray(gray).save(out / "images" / f"{labelled.name}.png")
     Image.fromarray(labelled.labels).save(out / "masks" / f"{labelled.name}.png")

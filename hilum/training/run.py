@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from hilum.cards import CARD_SUFFIX, NetworkInfo
 from hilum.errors import ConfigurationError
 from hilum.networks.maskrcnn import Segmenter, build
 from hilum.networks.weights import digest, load_path
@@ -96,14 +97,17 @@ def read_run(weights: Path) -> Run:
 
 def load_trained(weights: Path, *, device: str = "auto") -> Segmenter:
     """Load weights that have a card, or those of a run, which have its record instead."""
-    if weights.with_suffix(".json").exists():
+    if weights.with_suffix(CARD_SUFFIX).exists():
         return load_path(weights, device=device)
     run = read_run(weights)
     network = build(run.recipe.backbone)
     network.load_state_dict(load_file(weights))
-    name = weights.name.removesuffix(".safetensors")
-    info = replace(IN_TRAINING, name=name, sha256=digest(weights))
-    return Segmenter(network, info, device=device)
+    return Segmenter(network, run_info(weights), device=device)
+
+
+def run_info(weights: Path) -> NetworkInfo:
+    """Return what a report remembers of a run's weights, which have no operating point yet."""
+    return replace(IN_TRAINING, name=weights.stem, sha256=digest(weights))
 
 
 def memory_peak_mb(device: torch.device) -> float:
