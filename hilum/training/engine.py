@@ -23,8 +23,9 @@ from hilum.training.data import Example
 from hilum.training.recipe import Recipe
 from hilum.training.state import State
 
-FROZEN = ("conv1.", "bn1.", "layer1.")
-"""Layers of the backbone that stay as they were: edges are the same in every chest."""
+LAYERS = ("layer1.", "layer2.", "layer3.", "layer4.")
+"""Residual layers of the backbone, front to back. What lies before them is never trained: edges
+are the same in every chest."""
 
 RECALIBRATION_SLICES = 48
 """Slices that the cut backbone's statistics are measured on: more hold no more variety, and every
@@ -87,8 +88,9 @@ def blank(recipe: Recipe) -> LesionRCNN:
     """Build the recipe's network untrained, with the layers that stay as they are frozen."""
     torch.manual_seed(recipe.seed)
     network = build(recipe.backbone)
+    trainable = LAYERS[len(LAYERS) - recipe.trainable_layers :]
     for name, parameter in network.backbone.body.named_parameters():
-        parameter.requires_grad_(not name.startswith(FROZEN))
+        parameter.requires_grad_(name.startswith(trainable))
     return network
 
 

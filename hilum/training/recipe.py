@@ -32,6 +32,8 @@ class Recipe:
         batch: slices a step.
         side_px: longer side of a slice.
         learning_rate: peak of AdamW's, for the new layers.
+        trainable_layers: how many of the backbone's layers learn, counted from the last, 0..4, as
+            torchvision counts them; the ones before stay as they were, and cost no way back.
         backbone_rate: the backbone's learning rate as a share of the peak, 0..1.
         weight_decay: AdamW's, on matrices and kernels alone.
         warmup_steps: linear rise to the peak; a cosine to zero follows.
@@ -54,6 +56,7 @@ class Recipe:
     batch: Count = 4
     side_px: Count = INPUT_PX
     learning_rate: Positive = 3e-4
+    trainable_layers: Annotated[int, Field(ge=0, le=4)] = 3
     backbone_rate: Share = 0.5
     weight_decay: Share = 0.02
     warmup_steps: Annotated[int, Field(ge=0)] = 60

@@ -14,7 +14,7 @@ from hilum.networks.weights import pack
 from hilum.training.augment import STILL
 from hilum.training.batches import Examples
 from hilum.training.data import Example
-from hilum.training.engine import FROZEN, _schedule, learn, start_from, write
+from hilum.training.engine import _schedule, blank, learn, start_from, write
 from hilum.training.recipe import Recipe
 from hilum.training.state import State
 from hilum.training.validation import mean_dice
@@ -129,18 +129,31 @@ def test_a_file_is_written_whole_or_not_at_all(network: LesionRCNN, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
-def test_earlier_weights_are_gone_on_from_with_their_first_layers_frozen(
-    network: LesionRCNN, tmp_path: Path
-) -> None:
+def test_earlier_weights_are_gone_on_from(network: LesionRCNN, tmp_path: Path) -> None:
     write(network, tmp_path / "w.safetensors")
 
     again = start_from(TINY, tmp_path / "w.safetensors")
 
-    body = dict(again.backbone.body.named_parameters())
-    assert not any(one.requires_grad for name, one in body.items() if name.startswith(FROZEN))
-    assert body["layer2.0.conv1.weight"].requires_grad
     for key, value in network.state_dict().items():
         assert torch.equal(again.state_dict()[key], value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "learning"),
+    [
+        (0, set()),
+        (1, {"layer4"}),
+        (3, {"layer2", "layer3", "layer4"}),
+        (4, {"layer1", "layer2", "layer3", "layer4"}),
+    ],
+)
+def test_the_last_layers_of_the_backbone_learn_and_the_ones_before_do_not(
+    layers: int, learning: set[str]
+) -> None:
+    body = blank(dataclasses.replace(TINY, trainable_layers=layers)).backbone.body
+
+    found = {name.split(".")[0] for name, one in body.named_parameters() if one.requires_grad}
+    assert found == learning
 
 
 def test_shipped_weights_of_whole_numbers_can_be_gone_on_from(
