@@ -92,6 +92,13 @@ def test_networks_that_saw_other_slices_cannot_be_compared(pair: list[Contender]
         compare_networks([pair[0], fewer], machine="a test")
 
 
+def test_slices_in_another_order_would_make_false_pairs(pair: list[Contender]) -> None:
+    turned = replace(pair[1], looks=pair[1].looks[::-1])
+
+    with pytest.raises(ConfigurationError, match="in the same order"):
+        compare_networks([pair[0], turned], machine="a test")
+
+
 def test_the_table_has_the_figures_of_the_paper_side_by_side(pair: list[Contender]) -> None:
     result = compare_networks(pair, machine="a test")
 
