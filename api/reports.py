@@ -27,6 +27,7 @@ reports = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Repor
 
 NIFTI: Final = "application/gzip"
 PNG: Final = "image/png"
+DICOM: Final = "application/dicom"
 MASKS: Final = ("lesions", "lungs")
 
 NOT_READY: Final = "The job has not ended; ask for it first."
@@ -72,6 +73,16 @@ def mask(job_id: UUID, kind: str) -> Response:
     with parts().sessions.begin() as session:
         artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
     return _download(artifact, NIFTI, f"{job_id}-{kind}.nii.gz")
+
+
+@reports.get("/<uuid:job_id>/<any(segmentation,measurements):kind>.dcm")
+@reports.auth_required(by_key_or_link)
+@reports.doc(responses=file_responses(DICOM, NOT_READY))
+def dicom(job_id: UUID, kind: str) -> Response:
+    """Download lesions as a DICOM Segmentation, or measurements as a structured report."""
+    with parts().sessions.begin() as session:
+        artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
+    return _download(artifact, DICOM, f"{job_id}-{kind}.dcm")
 
 
 @reports.get("/<uuid:job_id>/montage.png")
@@ -161,5 +172,7 @@ def _links(row: ReportRow) -> dict[str, str]:
         "montage": f"{report}/montage.png",
         "lesions": f"{report}/masks/lesions.nii.gz",
         "lungs": f"{report}/masks/lungs.nii.gz",
+        "segmentation": f"{report}/segmentation.dcm",
+        "measurements": f"{report}/measurements.dcm",
         "slices": f"{report}/slices/{{index}}.png",
     }

@@ -17,6 +17,8 @@ FILES: Final = {
     "montage": "montage.png",
     "lesions": "lesions.nii.gz",
     "lungs": "lungs.nii.gz",
+    "segmentation": "segmentation.dcm",
+    "measurements": "measurements.dcm",
 }
 """Names of what a report links to."""
 
@@ -29,7 +31,7 @@ FILES: Final = {
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @with_client
 def report(client: Client, /, job_id: str, out: Path | None, *, as_json: bool) -> None:
-    """Show the report of a job; with --out, save report, masks and montage."""
+    """Show the report of a job; with --out, save its files."""
     document = client.get(f"/v1/reports/{job_id}")
     if as_json:
         click.echo(json.dumps(document, indent=2))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hilum.dicom.source import Source
 from hilum.grading import Assessment
 from hilum.study import Passed
 from hilum.volume import Volume
@@ -165,9 +166,11 @@ class Analysis:
         volume: the series that was read.
         lungs: uint8 [z, y, x]: 0 outside, RIGHT_LUNG, LEFT_LUNG.
         lesions: uint8 [z, y, x]: 0 none, otherwise a label value of the pipeline's catalogue card.
+        source: the slices behind the volume.
     """
 
     report: Report
     volume: Volume
     lungs: NDArray[np.uint8]
     lesions: NDArray[np.uint8]
+    source: Source

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hilum.catalogue import CT_LESIONS
+from hilum.dicom.geometry import Turn
+from hilum.dicom.source import Source
 from hilum.findings import Analysis, NetworkUse, Report
 from hilum.grading import assess
 from hilum.phantom import Phantom
@@ -18,8 +20,16 @@ def volume_of(phantom: Phantom) -> Volume:
     return Volume(phantom.voxels, phantom.affine, uids)
 
 
-def analysis_of(phantom: Phantom, *, lungs: NDArray[np.uint8] | None = None) -> Analysis:
-    """Return what a perfect network would say of a phantom."""
+def source_of(phantom: Phantom) -> Source:
+    """Return the slices of a phantom without going through files."""
+    headers = reversed(phantom.datasets())
+    return Source(tuple(headers), Turn())
+
+
+def analysis_of(
+    phantom: Phantom, *, lungs: NDArray[np.uint8] | None = None, source: Source | None = None
+) -> Analysis:
+    """Return what a perfect network would say of a phantom, however its slices are stored."""
     volume = volume_of(phantom)
     lungs = phantom.lungs if lungs is None else lungs
     truth = np.where(lungs > 0, phantom.lesions, 0).astype(np.uint8)
@@ -46,4 +56,4 @@ def analysis_of(phantom: Phantom, *, lungs: NDArray[np.uint8] | None = None) -> 
         timings_s={"reading": 1.0, "slices": 3.0},
         intended_use=CT_LESIONS.intended_use,
     )
-    return Analysis(report, volume, lungs, lesions.labels)
+    return Analysis(report, volume, lungs, lesions.labels, source or source_of(phantom))

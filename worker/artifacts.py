@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files a job writes, one line each."""
+"""The files a job writes."""
 
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from db.claims import Artifact, Claim
+from hilum.catalogue import pipeline_card
+from hilum.dicom.maker import to_bytes
+from hilum.dicom.seg import segmentation
+from hilum.dicom.sr import measurement_report
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
 from hilum.masks import pack_masks
@@ -25,34 +29,38 @@ class Kind:
         kind: its name in the API.
         file_name: in the store.
         media_type: for whoever downloads it.
-        make: its bytes.
     """
 
     kind: str
     file_name: str
     media_type: str
-    make: Callable[[Analysis], bytes]
 
 
-PICTURES: Final = (
-    Kind("masks", "masks.zip", "application/zip", lambda a: pack_masks(a.lungs, a.lesions)),
-    Kind(
-        "lesions",
-        "lesions.nii.gz",
-        "application/gzip",
-        lambda a: write_nifti(a.lesions, a.volume.affine),
-    ),
-    Kind(
-        "lungs", "lungs.nii.gz", "application/gzip", lambda a: write_nifti(a.lungs, a.volume.affine)
-    ),
-    Kind("montage", "montage.png", "image/png", montage_png),
-)
-"""Made from the arrays, which do not leave the worker."""
-
-REPORT: Final = Kind(
-    "report", "report.json", "application/json", lambda a: json.dumps(a.report.to_json()).encode()
-)
+MASKS: Final = Kind("masks", "masks.zip", "application/zip")
+LESIONS: Final = Kind("lesions", "lesions.nii.gz", "application/gzip")
+LUNGS: Final = Kind("lungs", "lungs.nii.gz", "application/gzip")
+MONTAGE: Final = Kind("montage", "montage.png", "image/png")
+SEGMENTATION: Final = Kind("segmentation", "segmentation.dcm", "application/dicom")
+MEASUREMENTS: Final = Kind("measurements", "measurements.dcm", "application/dicom")
+REPORT: Final = Kind("report", "report.json", "application/json")
 """Written last: it tells how long the others took."""
+
+KINDS: Final = (MASKS, LESIONS, LUNGS, MONTAGE, SEGMENTATION, MEASUREMENTS, REPORT)
+
+
+def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
+    """Make the files of an analysis but for its report, one at a time.
+
+    They come of arrays and headers, which do not leave the worker.
+    """
+    yield MASKS, pack_masks(analysis.lungs, analysis.lesions)
+    yield LESIONS, write_nifti(analysis.lesions, analysis.volume.affine)
+    yield LUNGS, write_nifti(analysis.lungs, analysis.volume.affine)
+    yield MONTAGE, montage_png(analysis)
+    labels = pipeline_card(analysis.report.pipeline).labels
+    lesions = segmentation(analysis, labels)
+    yield SEGMENTATION, to_bytes(lesions, deflated=True)
+    yield MEASUREMENTS, to_bytes(measurement_report(analysis, labels, lesions))
 
 
 def write_artifacts(
@@ -60,14 +68,15 @@ def write_artifacts(
 ) -> tuple[Analysis, list[Artifact]]:
     """Write every file of a job; return the analysis with the time that took, and the files."""
     begun = time.perf_counter()
-    written, total = [], len(PICTURES) + 1
-    for step, kind in enumerate(PICTURES):
-        progress(Stage.WRITING, step, total)
-        written.append(_write(kind, analysis, claim, store))
+    written: list[Artifact] = []
+    progress(Stage.WRITING, 0, len(KINDS))
+    for kind, data in make_files(analysis):
+        written.append(_write(kind, data, claim, store))
+        progress(Stage.WRITING, len(written), len(KINDS))
     timings_s = {**analysis.report.timings_s, Stage.WRITING.value: time.perf_counter() - begun}
     timed = replace(analysis, report=replace(analysis.report, timings_s=timings_s))
-    written.append(_write(REPORT, timed, claim, store))
-    progress(Stage.WRITING, total, total)
+    written.append(_write(REPORT, json.dumps(timed.report.to_json()).encode(), claim, store))
+    progress(Stage.WRITING, len(KINDS), len(KINDS))
     return timed, written
 
 
@@ -91,6 +100,6 @@ def _job_prefix(claim: Claim) -> str:
     return f"{claim.tenant_id}/jobs/{claim.job_id}"
 
 
-def _write(kind: Kind, analysis: Analysis, claim: Claim, store: StudyStore) -> Artifact:
+def _write(kind: Kind, data: bytes, claim: Claim, store: StudyStore) -> Artifact:
     key = f"{_job_prefix(claim)}/{claim.token}/{kind.file_name}"
-    return Artifact(kind.kind, kind.media_type, store.put(io.BytesIO(kind.make(analysis)), key))
+    return Artifact(kind.kind, kind.media_type, store.put(io.BytesIO(data), key))

@@ -28,6 +28,8 @@ class ReportLinksJSON(Schema):
     montage = text("PNG of slices with their masks.", required=True)
     lesions = text("NIfTI mask of lesion classes.", required=True)
     lungs = text("NIfTI mask of the lungs.", required=True)
+    segmentation = text("DICOM Segmentation of the lesions.", required=True)
+    measurements = text("DICOM structured report by template TID 1500.", required=True)
     slices = text("PNG of one slice with its masks; replace `{index}`.", required=True)
 
 

@@ -103,6 +103,11 @@ class Turn:
             image = image.T
         return image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
 
+    def undo(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a view of an upright image, or of many [..., y, x], as it would be stored."""
+        image = image[..., :: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        return image.swapaxes(-1, -2) if self.transpose else image
+
     def shape(self, instance: Instance) -> tuple[int, int]:
         """Return rows and columns after turning."""
         rows, columns = instance.rows, instance.columns

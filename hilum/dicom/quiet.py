@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""pydicom without its warnings: they quote header values, and those may name the patient."""
+"""DICOM libraries without their warnings: they quote header values, and those may name the patient."""
 
 import logging
 import warnings
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Lock
 
-logging.getLogger("pydicom").setLevel(logging.CRITICAL + 1)
+for library in ("pydicom", "highdicom"):
+    logging.getLogger(library).setLevel(logging.CRITICAL + 1)
 
 _lock = Lock()
 _depth = 0

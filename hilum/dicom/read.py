@@ -48,7 +48,15 @@ def read_volume(series: Series, progress: Progress = ignore_progress) -> Volume:
     Raises:
         SeriesError: its subclass names what keeps the slices from being one grid.
     """
-    layout = lay_out(series, same_image)
+    return read_grid(lay_out(series, same_image), progress)
+
+
+def read_grid(layout: Layout, progress: Progress = ignore_progress) -> Volume:
+    """Read the pixels of a series that is laid out.
+
+    Raises:
+        SeriesError: its subclass names what is wrong with an image.
+    """
     voxels = _read_slices(layout, progress)
     names = tuple(instance.sop_instance_uid for instance in layout.instances)
     return Volume(voxels, layout.affine, names, layout.warnings)

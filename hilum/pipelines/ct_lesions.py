@@ -8,8 +8,10 @@ or Alarming). What differs is written down in docs/sources.md.
 from importlib.metadata import version
 
 from hilum.catalogue import CT_LESIONS
-from hilum.dicom.read import read_volume
+from hilum.dicom.layout import lay_out
+from hilum.dicom.read import read_grid, same_image
 from hilum.dicom.selection import choose_ct_series
+from hilum.dicom.source import read_source
 from hilum.findings import Analysis, NetworkUse, Report
 from hilum.grading import assess
 from hilum.jobs import Progress, Stage
@@ -30,7 +32,9 @@ def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
     watch = Stopwatch(progress)
     choice = choose_ct_series(study)
     with watch.stage(Stage.READING):
-        volume = read_volume(choice.series, progress)
+        layout = lay_out(choice.series, same_image)
+        volume = read_grid(layout, progress)
+        source = read_source(layout)
     with watch.stage(Stage.LUNGS):
         lungs = find_lungs(volume)
     with watch.stage(Stage.SLICES):
@@ -65,7 +69,7 @@ def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
         timings_s=watch.timings_s,
         intended_use=CT_LESIONS.intended_use,
     )
-    return Analysis(report, volume, lungs.mask, lesions.labels)
+    return Analysis(report, volume, lungs.mask, lesions.labels, source)
 
 
 def describe(segmenter: Segmenter) -> NetworkUse:

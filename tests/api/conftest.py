@@ -15,6 +15,10 @@ from db.claims import Artifact, claim_job, finish_job
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant, new_key
+from hilum.catalogue import CT_LESIONS
+from hilum.dicom.maker import to_bytes
+from hilum.dicom.seg import segmentation
+from hilum.dicom.sr import measurement_report
 from hilum.findings import Report, SliceBurden
 from hilum.masks import pack_masks
 from hilum.nifti import write_nifti
@@ -22,6 +26,7 @@ from hilum.phantom import Phantom
 from hilum.render import overlay_png
 from hilum.settings import Settings
 from hilum.storage import StudyStore
+from tests.analyses import analysis_of
 from tests.api.caller import Caller
 from tests.db.factories import make_report
 from tests.phantoms import chest, zip_chest
@@ -101,6 +106,11 @@ def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes]]:
     yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine)
     yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine)
     yield "montage", "image/png", picture
+    analysis = analysis_of(phantom)
+    lesions = segmentation(analysis, CT_LESIONS.labels)
+    report = measurement_report(analysis, CT_LESIONS.labels, lesions)
+    yield "segmentation", "application/dicom", to_bytes(lesions, deflated=True)
+    yield "measurements", "application/dicom", to_bytes(report)
 
 
 def _report(phantom: Phantom) -> Report:

@@ -35,6 +35,7 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /v1/reports/{job_id}/masks/{kind}.nii.gz",
         "get /v1/reports/{job_id}/montage.png",
         "get /v1/reports/{job_id}/slices/{index}.png",
+        "get /v1/reports/{job_id}/{kind}.dcm",
         "get /v1/studies",
         "get /v1/studies/{study_id}",
         "post /v1/jobs",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
 from sqlalchemy import delete
 
 from db.session import Sessions
@@ -61,7 +62,9 @@ def test_report_of_an_unknown_job_is_not_found(caller: Caller, what: str) -> Non
     assert caller.get(f"/v1/reports/{uuid4()}{what}").refusal == (404, "unknown_job")
 
 
-@pytest.mark.parametrize("what", ["/masks/lungs.nii.gz", "/montage.png", "/slices/0.png"])
+@pytest.mark.parametrize(
+    "what", ["/masks/lungs.nii.gz", "/montage.png", "/segmentation.dcm", "/slices/0.png"]
+)
 def test_files_of_a_waiting_job_are_not_ready(caller: Caller, archive: bytes, what: str) -> None:
     job_id = caller.send(archive).json["id"]
 
@@ -79,6 +82,19 @@ def test_mask_comes_as_nifti_with_the_voxels_of_the_worker(
     assert np.array_equal(np.asarray(image.dataobj).transpose(2, 1, 0), expected)
     assert answer.headers["Content-Length"] == str(len(answer.data))
     assert f"{finished}-{kind}.nii.gz" in answer.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("kind", ["segmentation", "measurements"])
+def test_results_come_as_dicom_of_the_same_patient(
+    caller: Caller, finished: str, kind: str
+) -> None:
+    answer = caller.get(f"/v1/reports/{finished}/{kind}.dcm")
+
+    found = dcmread(io.BytesIO(answer.data))
+    assert found.PatientID == chest().datasets()[0].PatientID
+    assert found.Modality == {"segmentation": "SEG", "measurements": "SR"}[kind]
+    assert answer.headers["Content-Type"] == "application/dicom"
+    assert f"{finished}-{kind}.dcm" in answer.headers["Content-Disposition"]
 
 
 def test_mask_of_another_kind_is_not_found(caller: Caller, finished: str) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from hilum.catalogue import PipelineCard
-from hilum.dicom.read import read_volume
+from hilum.dicom.layout import lay_out
+from hilum.dicom.read import read_grid, same_image
 from hilum.dicom.selection import choose_ct_series
+from hilum.dicom.source import read_source
 from hilum.errors import StorageFull
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
@@ -23,12 +25,13 @@ STEP_S = 0.05
 
 def quick(study: Study, _card: PipelineCard, _segmenter: object, *, progress: Progress) -> Analysis:
     """Read the series, and find the same in every one."""
-    volume = read_volume(choose_ct_series(study).series, progress)
+    layout = lay_out(choose_ct_series(study).series, same_image)
+    volume = read_grid(layout, progress)
     progress(Stage.SLICES, 1, 1)
     lungs = np.ones(volume.voxels.shape, np.uint8)
     lesions = np.zeros_like(lungs)
     lesions[4:8, 40:80, 40:80] = 2
-    return Analysis(make_report(0.1), volume, lungs, lesions)
+    return Analysis(make_report(0.1), volume, lungs, lesions, read_source(layout))
 
 
 def slow(study: Study, card: PipelineCard, segmenter: object, *, progress: Progress) -> Analysis:

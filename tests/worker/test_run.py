@@ -23,6 +23,7 @@ from tests.phantoms import chest, without
 from tests.worker.conftest import QueueStored
 from tests.worker.networks import HARMS
 from tests.worker.pipelines import quick
+from worker.artifacts import KINDS
 from worker.bench import Bench
 from worker.gpu import Networks
 from worker.run import run
@@ -76,7 +77,7 @@ def test_every_file_of_a_job_is_kept_with_its_hash(bench: Bench, queue_stored: Q
     assert claim is not None
     with bench.sessions.begin() as session:
         rows = {row.kind: row for row in session.scalars(select(ArtifactRow))}
-    assert set(rows) == {"masks", "lesions", "lungs", "montage", "report"}
+    assert set(rows) == {kind.kind for kind in KINDS}
     assert all(f"/jobs/{job.id}/{claim.token}/" in row.key for row in rows.values())
     with bench.store.open_file(rows["masks"].key) as stream:
         _, lesions = read_mask(stream, 5)
@@ -84,7 +85,7 @@ def test_every_file_of_a_job_is_kept_with_its_hash(bench: Bench, queue_stored: Q
         report = json.load(stream)
     assert lesions.sum() == 2 * 40 * 40
     assert "writing" in report["timings_s"]
-    assert len(results_of(bench, job)) == 5
+    assert len(results_of(bench, job)) == len(KINDS)
 
 
 def test_second_message_for_a_job_does_nothing(bench: Bench, queue_stored: QueueStored) -> None:
@@ -301,7 +302,7 @@ def test_files_of_a_worker_that_was_killed_are_cleared_by_the_next(
     run(job.id, bench)
 
     assert not orphan.exists()
-    assert len(results_of(bench, job)) == 5
+    assert len(results_of(bench, job)) == len(KINDS)
 
 
 def test_no_transaction_stays_open_while_the_pipeline_computes(

@@ -19,6 +19,7 @@ from hilum.settings import Settings
 from tests.worker.conftest import QueueStored
 from tests.worker.processes import celery_worker, children, until
 from tests.worker.test_callback import Server, client_server
+from worker.artifacts import KINDS
 from worker.celery import make_app
 from worker.doorbell import Doorbell
 from worker.upkeep import keep_up
@@ -115,7 +116,7 @@ def test_job_that_is_rung_for_succeeds(
     until(lambda: ended(sessions, job))
     assert reload(sessions, job).state is State.SUCCEEDED
     with sessions.begin() as session:
-        assert len(session.scalars(select(ArtifactRow)).all()) == 5
+        assert len(session.scalars(select(ArtifactRow)).all()) == len(KINDS)
 
 
 @pytest.mark.usefixtures("worker")

@@ -1,0 +1,41 @@
+"""What result objects are made from and held against."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+
+from hilum.dicom.layout import lay_out
+from hilum.dicom.maker import to_bytes
+from hilum.dicom.read import read_study, same_image
+from hilum.dicom.source import Source, read_source
+from hilum.findings import Analysis
+from hilum.phantom import Phantom
+from tests.analyses import analysis_of
+
+
+def source_in(folder: Path) -> Source:
+    """Read the slices of a folder that holds one series."""
+    return read_source(lay_out(read_study(folder).series[0], same_image))
+
+
+def analysis_in(folder: Path, phantom: Phantom) -> Analysis:
+    """Return what a perfect network would say of a phantom whose slices lie in a folder."""
+    return analysis_of(phantom, source=source_in(folder))
+
+
+def errors_of(dataset: Dataset, scratch: Path) -> list[str]:
+    """Return what dciodvfy of dicom3tools holds against an object: nothing, if all is well."""
+    validator = shutil.which("dciodvfy")
+    if validator is None:
+        assert "CI" not in os.environ, "CI installs dicom3tools, so that nothing passes unseen"
+        pytest.skip("dciodvfy is not installed; on Debian: apt-get install dicom3tools")
+    path = scratch / "object.dcm"
+    path.write_bytes(to_bytes(dataset))
+    said = subprocess.run(
+        [validator, path], check=False, capture_output=True, text=True, errors="replace"
+    )
+    return [line for line in said.stderr.splitlines() if line.startswith("Error")]
