@@ -13,7 +13,7 @@ from hilum.findings import Report
 
 MANUFACTURER: Final = "Hilum"
 
-SERIES_NUMBERS: Final = {"SEG": 9001, "SR": 9002, "OT": 9003, "DOC": 9004}
+SERIES_NUMBERS: Final = {"SEG": 9001, "SR": 9002}
 """Of the series of each modality, far behind a scanner's own."""
 
 

@@ -216,3 +216,13 @@ def test_slices_without_a_frame_of_reference_get_the_same_one_every_time(tmp_pat
 
     assert first.FrameOfReferenceUID == second.FrameOfReferenceUID
     assert first.SOPInstanceUID != second.SOPInstanceUID
+
+
+def test_a_name_that_a_library_finds_odd_stays_out_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    slices = setting(chest().datasets(), None, PatientName="Planted")
+
+    segmentation(analysis_in(write(tmp_path, slices), chest()), LABELS)
+
+    assert caplog.text == ""
