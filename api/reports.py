@@ -75,11 +75,11 @@ def mask(job_id: UUID, kind: str) -> Response:
     return _download(artifact, NIFTI, f"{job_id}-{kind}.nii.gz")
 
 
-@reports.get("/<uuid:job_id>/<any(segmentation,measurements):kind>.dcm")
+@reports.get("/<uuid:job_id>/<any(segmentation,measurements,'key-image',document):kind>.dcm")
 @reports.auth_required(by_key_or_link)
 @reports.doc(responses=file_responses(DICOM, NOT_READY))
 def dicom(job_id: UUID, kind: str) -> Response:
-    """Download lesions as a DICOM Segmentation, or measurements as a structured report."""
+    """Download a result as DICOM: segments, measurements, key image, or the report on paper."""
     with parts().sessions.begin() as session:
         artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
     return _download(artifact, DICOM, f"{job_id}-{kind}.dcm")
@@ -174,5 +174,7 @@ def _links(row: ReportRow) -> dict[str, str]:
         "lungs": f"{report}/masks/lungs.nii.gz",
         "segmentation": f"{report}/segmentation.dcm",
         "measurements": f"{report}/measurements.dcm",
+        "key_image": f"{report}/key-image.dcm",
+        "document": f"{report}/document.dcm",
         "slices": f"{report}/slices/{{index}}.png",
     }

@@ -19,6 +19,8 @@ FILES: Final = {
     "lungs": "lungs.nii.gz",
     "segmentation": "segmentation.dcm",
     "measurements": "measurements.dcm",
+    "key_image": "key-image.dcm",
+    "document": "document.dcm",
 }
 """Names of what a report links to."""
 

@@ -12,6 +12,8 @@ from cli.progress import Board
 from cli.site import site_option
 from cli.terminal import narrate
 from hilum.catalogue import CT_LESIONS
+from hilum.dicom.document import document
+from hilum.dicom.key_image import key_image
 from hilum.dicom.maker import to_bytes
 from hilum.dicom.seg import segmentation
 from hilum.dicom.sr import measurement_report
@@ -86,6 +88,8 @@ def _study_files(analysis: Analysis) -> dict[str, bytes]:
         "lungs.nii.gz": write_nifti(analysis.lungs, affine),
         "segmentation.dcm": to_bytes(lesions, deflated=True),
         "measurements.dcm": to_bytes(measurement_report(analysis, labels, lesions)),
+        "key-image.dcm": to_bytes(key_image(analysis)),
+        "document.dcm": to_bytes(document(analysis)),
     }
 
 

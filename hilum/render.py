@@ -45,7 +45,12 @@ def overlay_png(
 
 
 def montage_png(analysis: Analysis, *, columns: int = 4, rows: int = 3) -> bytes:
-    """Return slices from base to apex with their masks, cropped to the lungs, under a headline."""
+    """Return `montage` as PNG."""
+    return _png(montage(analysis, columns=columns, rows=rows))
+
+
+def montage(analysis: Analysis, *, columns: int = 4, rows: int = 3) -> Image.Image:
+    """Draw slices from base to apex with their masks, cropped to the lungs, under a headline."""
     report = analysis.report
     tiles = [_tile(analysis, index) for index in _spread(analysis, columns * rows)]
     head = 4 * TEXT_PX
@@ -55,11 +60,16 @@ def montage_png(analysis: Analysis, *, columns: int = 4, rows: int = 3) -> bytes
     for place, tile in enumerate(tiles):
         row, column = divmod(place, columns)
         canvas.paste(tile, (column * TILE_PX, head + row * TILE_PX))
-    return _png(canvas)
+    return canvas
 
 
 def card_png(analysis: Analysis) -> bytes:
-    """Return the slice with the largest lesion beside the report in words."""
+    """Return `card` as PNG."""
+    return _png(card(analysis))
+
+
+def card(analysis: Analysis) -> Image.Image:
+    """Draw the slice with the largest lesion beside the report in words."""
     index = max(analysis.report.slices, key=lambda one: one.lesion_mm2).index
     side = 2 * TILE_PX
     canvas = Image.new("RGB", (2 * side, side), BACKGROUND)
@@ -68,7 +78,7 @@ def card_png(analysis: Analysis) -> bytes:
     for place, (text, color) in enumerate(lines):
         _write(canvas, (side + 28, 28 + place * 30), text, TEXT_PX + 2, color)
     _legend(canvas, (side + 28, side - 44))
-    return _png(canvas)
+    return canvas
 
 
 def headline(report: Report) -> str:

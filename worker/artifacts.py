@@ -10,6 +10,8 @@ from typing import Final
 
 from db.claims import Artifact, Claim
 from hilum.catalogue import pipeline_card
+from hilum.dicom.document import document
+from hilum.dicom.key_image import key_image
 from hilum.dicom.maker import to_bytes
 from hilum.dicom.seg import segmentation
 from hilum.dicom.sr import measurement_report
@@ -42,10 +44,22 @@ LUNGS: Final = Kind("lungs", "lungs.nii.gz", "application/gzip")
 MONTAGE: Final = Kind("montage", "montage.png", "image/png")
 SEGMENTATION: Final = Kind("segmentation", "segmentation.dcm", "application/dicom")
 MEASUREMENTS: Final = Kind("measurements", "measurements.dcm", "application/dicom")
+KEY_IMAGE: Final = Kind("key-image", "key-image.dcm", "application/dicom")
+DOCUMENT: Final = Kind("document", "document.dcm", "application/dicom")
 REPORT: Final = Kind("report", "report.json", "application/json")
 """Written last: it tells how long the others took."""
 
-KINDS: Final = (MASKS, LESIONS, LUNGS, MONTAGE, SEGMENTATION, MEASUREMENTS, REPORT)
+KINDS: Final = (
+    MASKS,
+    LESIONS,
+    LUNGS,
+    MONTAGE,
+    SEGMENTATION,
+    MEASUREMENTS,
+    KEY_IMAGE,
+    DOCUMENT,
+    REPORT,
+)
 
 
 def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
@@ -61,6 +75,8 @@ def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
     lesions = segmentation(analysis, labels)
     yield SEGMENTATION, to_bytes(lesions, deflated=True)
     yield MEASUREMENTS, to_bytes(measurement_report(analysis, labels, lesions))
+    yield KEY_IMAGE, to_bytes(key_image(analysis))
+    yield DOCUMENT, to_bytes(document(analysis))
 
 
 def write_artifacts(

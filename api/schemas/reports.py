@@ -30,6 +30,8 @@ class ReportLinksJSON(Schema):
     lungs = text("NIfTI mask of the lungs.", required=True)
     segmentation = text("DICOM Segmentation of the lesions.", required=True)
     measurements = text("DICOM structured report by template TID 1500.", required=True)
+    key_image = text("DICOM Secondary Capture of the report's picture.", required=True)
+    document = text("DICOM Encapsulated PDF of the report on paper.", required=True)
     slices = text("PNG of one slice with its masks; replace `{index}`.", required=True)
 
 

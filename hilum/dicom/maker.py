@@ -13,11 +13,11 @@ from hilum.findings import Report
 
 MANUFACTURER: Final = "Hilum"
 
-SERIES_NUMBERS: Final = {"SEG": 9001, "SR": 9002}
-"""Of the series of each modality, far behind a scanner's own."""
+SERIES_NUMBERS: Final = {"SEG": 9001, "SR": 9002, "SC": 9003, "DOC": 9004}
+"""Of the series of each kind of object, far behind a scanner's own."""
 
 
-def equipment(report: Report, modality: str) -> dict[str, Any]:
+def equipment(report: Report, kind: str) -> dict[str, Any]:
     """Return what each highdicom object is told of its maker and of its own place.
 
     UIDs are new each time: another attempt at the same job may say other timings, and two objects
@@ -25,7 +25,7 @@ def equipment(report: Report, modality: str) -> dict[str, Any]:
     """
     return {
         "series_instance_uid": generate_uid(prefix=None),
-        "series_number": SERIES_NUMBERS[modality],
+        "series_number": SERIES_NUMBERS[kind],
         "sop_instance_uid": generate_uid(prefix=None),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,

@@ -16,6 +16,8 @@ from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant, new_key
 from hilum.catalogue import CT_LESIONS
+from hilum.dicom.document import document
+from hilum.dicom.key_image import key_image
 from hilum.dicom.maker import to_bytes
 from hilum.dicom.seg import segmentation
 from hilum.dicom.sr import measurement_report
@@ -111,6 +113,8 @@ def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes]]:
     report = measurement_report(analysis, CT_LESIONS.labels, lesions)
     yield "segmentation", "application/dicom", to_bytes(lesions, deflated=True)
     yield "measurements", "application/dicom", to_bytes(report)
+    yield "key-image", "application/dicom", to_bytes(key_image(analysis))
+    yield "document", "application/dicom", to_bytes(document(analysis))
 
 
 def _report(phantom: Phantom) -> Report:

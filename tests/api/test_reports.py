@@ -84,15 +84,18 @@ def test_mask_comes_as_nifti_with_the_voxels_of_the_worker(
     assert f"{finished}-{kind}.nii.gz" in answer.headers["Content-Disposition"]
 
 
-@pytest.mark.parametrize("kind", ["segmentation", "measurements"])
+@pytest.mark.parametrize(
+    ("kind", "modality"),
+    [("segmentation", "SEG"), ("measurements", "SR"), ("key-image", "OT"), ("document", "DOC")],
+)
 def test_results_come_as_dicom_of_the_same_patient(
-    caller: Caller, finished: str, kind: str
+    caller: Caller, finished: str, kind: str, modality: str
 ) -> None:
     answer = caller.get(f"/v1/reports/{finished}/{kind}.dcm")
 
     found = dcmread(io.BytesIO(answer.data))
     assert found.PatientID == chest().datasets()[0].PatientID
-    assert found.Modality == {"segmentation": "SEG", "measurements": "SR"}[kind]
+    assert found.Modality == modality
     assert answer.headers["Content-Type"] == "application/dicom"
     assert f"{finished}-{kind}.dcm" in answer.headers["Content-Disposition"]
 

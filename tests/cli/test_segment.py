@@ -25,8 +25,8 @@ def test_a_study_becomes_a_report_masks_and_pictures(small_study: Path, tmp_path
     for name in ("lesions", "lungs"):
         mask = nibabel.load(tmp_path / "out" / f"{name}.nii.gz")
         assert mask.shape == small_chest().voxels.shape[::-1]
-    for name, modality in (("segmentation", "SEG"), ("measurements", "SR")):
-        assert dcmread(tmp_path / "out" / f"{name}.dcm").Modality == modality
+    for name in ("segmentation", "measurements", "key-image", "document"):
+        assert dcmread(tmp_path / "out" / f"{name}.dcm").PatientID.startswith("PHANTOM")
     for name in ("montage", "card"):
         with Image.open(tmp_path / "out" / f"{name}.png") as picture:
             assert min(picture.size) > 300
