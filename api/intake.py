@@ -23,6 +23,7 @@ from api.spool import SpooledFile
 from db.jobs import mark_rung, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
+from hilum.dicom.quality import score_series
 from hilum.dicom.read import read_study
 from hilum.dicom.selection import choose_ct_series
 from hilum.errors import SeriesError
@@ -167,6 +168,7 @@ def _known(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool] 
 
 def _keep(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool]:
     study_id = uuid4()
+    sheets = score_series(arrival.study)
     # Nobody knows of these keys before the commit, so they may be taken away again until then.
     prefix = f"{order.tenant_id}/studies/{as_name(arrival.study.study_uid)}/{study_id}"
     try:
@@ -179,6 +181,7 @@ def _keep(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool]:
                 study=arrival.study,
                 files=stored,
                 content_sha256=arrival.content_sha256,
+                sheets=sheets,
             )
             outcome = submit(session, order, row.id, arrival.slice_count)
     except DBAPIError:

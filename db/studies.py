@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The questions we ask about studies; every one of them within a tenant."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, selectinload
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
 from db.session import Sessions
 from db.tables import InstanceRow, SeriesRow, StudyRow
+from hilum.dicom.quality import Sheet
 from hilum.errors import UnknownStudy
 from hilum.storage import StoredFile
 from hilum.study import Series, Study
@@ -59,6 +60,7 @@ def add_study(
     study: Study,
     files: Mapping[str, StoredFile],
     content_sha256: str,
+    sheets: Iterable[Sheet] = (),
 ) -> StudyRow:
     """Remember a stored study, and return its row.
 
@@ -72,6 +74,7 @@ def add_study(
         study: the headers.
         files: where each instance is kept, by SOP instance UID.
         content_sha256: hash over the sorted hashes of the instances.
+        sheets: what the quality gate found of its series.
     """
     row: StudyRow | None = session.scalar(
         upsert(StudyRow)
@@ -89,13 +92,18 @@ def add_study(
     )
     if row is None:
         return session.scalars(_by_content(tenant_id, content_sha256)).one()
+    found = {sheet.series_uid: sheet.to_json() for sheet in sheets}
     for series in study.series:
-        _add_series(session, study_id, series, files)
+        _add_series(session, study_id, series, files, found.get(series.series_uid))
     return row
 
 
 def _add_series(
-    session: Session, study_id: UUID, series: Series, files: Mapping[str, StoredFile]
+    session: Session,
+    study_id: UUID,
+    series: Series,
+    files: Mapping[str, StoredFile],
+    sheet: dict[str, Any] | None,
 ) -> None:
     row = SeriesRow(
         study_id=study_id,
@@ -104,6 +112,7 @@ def _add_series(
         description=series.description,
         kernel=series.kernel,
         instance_count=len(series.instances),
+        sheet=sheet,
     )
     session.add(row)
     session.flush()

@@ -57,6 +57,8 @@ class Row(DeclarativeBase):
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
+        # A sheet that is absent is NULL, not JSON's null.
+        dict[str, Any] | None: JSONB(none_as_null=True),
         list[Any]: JSONB,
         State: _as_text(State),
         Priority: _as_text(Priority),
@@ -133,6 +135,8 @@ class SeriesRow(Row):
     description: Mapped[str]
     kernel: Mapped[str]
     instance_count: Mapped[int]
+    sheet: Mapped[dict[str, Any] | None]
+    """`hilum.dicom.quality.Sheet.to_json()`; none of series kept before there were sheets."""
 
     study: Mapped[StudyRow] = relationship(back_populates="series")
 

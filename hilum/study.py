@@ -51,6 +51,9 @@ class Series:
         kernel: ConvolutionKernel, "" where absent.
         image_type: the values of ImageType, upper case.
         instances: in no particular order.
+        body_part: BodyPartExamined, "" where absent.
+        photometric: PhotometricInterpretation, "" where absent.
+        burned_in: BurnedInAnnotation, `YES`, `NO`, or "" where absent.
     """
 
     series_uid: str
@@ -59,6 +62,9 @@ class Series:
     kernel: str
     image_type: tuple[str, ...]
     instances: tuple[Instance, ...]
+    body_part: str = ""
+    photometric: str = ""
+    burned_in: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,17 @@ KEYWORDS: Final = [
     "ImagePositionPatient",
     "RescaleSlope",
     "RescaleIntercept",
+    "BodyPartExamined",
+    "PhotometricInterpretation",
+    "BurnedInAnnotation",
 ]
 """The attributes that are read; the patient's name is none of them."""
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 """What a UID may hold (PS3.5 9.1), leading zeros of older anonymisers included."""
+
+CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
+"""What a code string may hold (PS3.5 6.2)."""
 
 UNIT_TOLERANCE: Final = 0.01
 """How far direction cosines may be from unit length and a right angle: vendors round them."""
@@ -81,6 +87,9 @@ class Header:
     modality: str
     description: str
     kernel: str
+    body_part: str
+    photometric: str
+    burned_in: str
     instance: Instance
 
 
@@ -100,6 +109,9 @@ def read_header(path: Path) -> Header | None:
         modality=text(dataset, "Modality").upper(),
         description=text(dataset, "SeriesDescription"),
         kernel=text(dataset, "ConvolutionKernel"),
+        body_part=_code_string(dataset, "BodyPartExamined"),
+        photometric=_code_string(dataset, "PhotometricInterpretation"),
+        burned_in=_code_string(dataset, "BurnedInAnnotation"),
         instance=_instance(dataset, path),
     )
 
@@ -162,6 +174,12 @@ def text(dataset: Dataset, keyword: str) -> str:
         found = next(iter(found), None)
     # PostgreSQL's text holds no NUL, and a broken header may.
     return "" if found is None else str(found).replace("\x00", "").strip()
+
+
+def _code_string(dataset: Dataset, keyword: str) -> str:
+    """Return one of the standard's terms; "" for any other text, which could be anything."""
+    found = text(dataset, keyword).upper()
+    return found if CODE_STRING.fullmatch(found) else ""
 
 
 def uid(dataset: Dataset, keyword: str) -> str:

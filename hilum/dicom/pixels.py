@@ -31,7 +31,6 @@ KEYWORDS: Final = [
     "PixelRepresentation",
     "SamplesPerPixel",
     "PlanarConfiguration",
-    "PhotometricInterpretation",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "PixelData",

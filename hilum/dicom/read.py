@@ -116,6 +116,9 @@ def _one_series(headers: list[Header]) -> Series:
         kernel=first.kernel,
         image_type=first.instance.image_type,
         instances=tuple(header.instance for header in headers),
+        body_part=first.body_part,
+        photometric=first.photometric,
+        burned_in=first.burned_in,
     )
 
 

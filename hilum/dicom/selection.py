@@ -76,21 +76,22 @@ def choose_ct_series(study: Study) -> SeriesChoice:
         NoCtSeries: no series of the study is a CT of slices.
         SeriesError: there is one, and this is what keeps it from being read.
     """
-    candidates, refused = _sort_out(study)
+    candidates, refused = sort_out(study)
     if not candidates:
-        raise _refusal(study, refused)
-    best = _best(candidates)
+        raise refusal(study, refused)
+    best = best_of(candidates)
     passed = [
-        *(_outdone(candidate, best) for candidate in candidates if candidate is not best),
+        *(outdone(candidate, best) for candidate in candidates if candidate is not best),
         *(Passed(series.series_uid, error.message) for series, error in refused),
     ]
-    return SeriesChoice(best.series, _reason(best, len(study.series)), tuple(passed))
+    return SeriesChoice(best.series, reason_for(best, len(study.series)), tuple(passed))
 
 
 # ── Which series could be read at all ─────────────────────────────────────────────────────────
 
 
-def _sort_out(study: Study) -> tuple[list[Candidate], list[Refused]]:
+def sort_out(study: Study) -> tuple[list[Candidate], list[Refused]]:
+    """Part the series that can be read from those that cannot, each with what keeps it."""
     candidates, refused = [], []
     for series in study.series:
         try:
@@ -171,7 +172,8 @@ def has_lung_kernel(series: Series) -> bool:
     return _LUNG_WORD.search(series.description) is not None
 
 
-def _refusal(study: Study, refused: list[Refused]) -> InputError:
+def refusal(study: Study, refused: list[Refused]) -> InputError:
+    """Return what is wrong with a study that has no series to read."""
     # Series come by falling size, so the first is the one that was meant.
     for _, error in refused:
         if isinstance(error, SeriesError):
@@ -185,7 +187,8 @@ def _refusal(study: Study, refused: list[Refused]) -> InputError:
 # ── Which of them is read ─────────────────────────────────────────────────────────────────────
 
 
-def _best(candidates: list[Candidate]) -> Candidate:
+def best_of(candidates: list[Candidate]) -> Candidate:
+    """Return the one that is read, by the rules at the top."""
     originals = [candidate for candidate in candidates if candidate.is_original]
     running = originals or candidates
     enough = COMPARABLE * max(candidate.slices for candidate in running)
@@ -200,12 +203,14 @@ def _best(candidates: list[Candidate]) -> Candidate:
     )
 
 
-def _reason(best: Candidate, total: int) -> str:
+def reason_for(best: Candidate, total: int) -> str:
+    """Say in a sentence why this one is read."""
     rank = "the only series" if total == 1 else f"the first of {total} series by the rules"
     return f"Read the {_described(best)}, {rank}."
 
 
-def _outdone(candidate: Candidate, best: Candidate) -> Passed:
+def outdone(candidate: Candidate, best: Candidate) -> Passed:
+    """Say in a sentence why this one is not read although it could be."""
     uid = candidate.series.series_uid
     return Passed(uid, f"Series {uid} is {_described(candidate)}: {_difference(candidate, best)}.")
 

@@ -12,7 +12,16 @@ from hilum.jobs import State
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.api.caller import Caller
-from tests.phantoms import SLICES, chest, healthy, write_chest, zip_chest
+from tests.phantoms import (
+    SLICES,
+    as_series,
+    chest,
+    healthy,
+    localizer,
+    write_chest,
+    zip_chest,
+    zipped,
+)
 
 
 def test_zip_is_answered_with_a_job_and_where_to_ask_for_it(caller: Caller, archive: bytes) -> None:
@@ -207,3 +216,32 @@ def test_study_is_shown_with_its_series(caller: Caller, archive: bytes) -> None:
     [series] = study["series"]
     assert (series["modality"], series["kernel"]) == ("CT", "LUNG")
     assert caller.get(study["links"]["jobs"]).json["items"][0]["study_id"] == study["id"]
+
+
+def test_each_series_shows_why_it_was_read_or_not(caller: Caller, tmp_path: Path) -> None:
+    slices = chest().datasets()
+    soft = as_series(slices, ConvolutionKernel="STANDARD")
+    scout = localizer(slices)
+    sent = zipped(tmp_path / "three.zip", [*slices, *soft, *scout]).read_bytes()
+
+    study = caller.get(caller.send(sent).json["links"]["study"]).json
+
+    found = {
+        (series["kernel"], series["instance_count"]): series["sheet"] for series in study["series"]
+    }
+    assert found["LUNG", SLICES]["outcome"] == "chosen"
+    assert found["LUNG", SLICES]["steps"]["slices"] == SLICES
+    assert found["STANDARD", SLICES]["outcome"] == "accepted"
+    assert "a lung kernel was preferred" in found["STANDARD", SLICES]["reason"]
+    refused = found["LUNG", 1]
+    assert (refused["outcome"], refused["code"]) == ("refused", "no_ct_series")
+
+
+def test_a_study_that_no_pipeline_can_read_is_explained_all_the_same(
+    caller: Caller, tmp_path: Path
+) -> None:
+    sent = zipped(tmp_path / "two.zip", chest().datasets()[:2]).read_bytes()
+
+    [series] = caller.get(caller.send(sent).json["links"]["study"]).json["series"]
+
+    assert (series["sheet"]["outcome"], series["sheet"]["code"]) == ("refused", "single_slice")

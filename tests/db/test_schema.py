@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db.schema import _config, check_migrated, head, migrate, revision
 from db.session import make_engine, make_sessions
-from db.tables import JobRow, ReportRow, Row
+from db.tables import JobRow, ReportRow, Row, SeriesRow
 from hilum.errors import PendingMigrations
 from hilum.jobs import State
 from tests.db.factories import queue_job
@@ -36,6 +36,8 @@ INSERT INTO studies (id, tenant_id, study_uid, content_sha256, instance_count, s
         created_at)
     SELECT gen_random_uuid(), id, '1.2', hash, 2, 20, now()
     FROM tenants, unnest('{a,b,c}'::text[]) hash;
+INSERT INTO series (id, study_id, series_uid, modality, description, kernel, instance_count)
+    SELECT gen_random_uuid(), id, '1.2.3', 'CT', '', 'LUNG', 2 FROM studies;
 INSERT INTO jobs (id, tenant_id, study_id, pipeline, network, priority, state, stage_done,
         stage_total, fraction, slice_count, attempts, cancel_requested, timings_s, created_at)
     SELECT gen_random_uuid(), tenant_id, id, 'ct-lesions', 'resnet50@2.0.0', 'routine',
@@ -97,6 +99,14 @@ def test_job_from_before_knows_the_pipeline_that_made_its_report_or_the_first(
     with make_sessions(filled).begin() as session:
         found = {job.state: job.pipeline_version for job in session.scalars(select(JobRow))}
     assert found == {State.SUCCEEDED: "0.9.0", State.QUEUED: "1.0.0", State.FAILED: "1.0.0"}
+
+
+def test_series_from_before_has_no_sheet(filled: Engine) -> None:
+    migrate(filled)
+
+    with make_sessions(filled).begin() as session:
+        found = [(series.kernel, series.sheet) for series in session.scalars(select(SeriesRow))]
+    assert found == [("LUNG", None)] * 3
 
 
 def test_study_from_before_is_run_again_by_the_pipeline_of_now(filled: Engine) -> None:
