@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 from highdicom.sc import SCImage
+from pydicom.uid import ExplicitVRLittleEndian
 
 from hilum.dicom.maker import equipment
 from hilum.dicom.quiet import quiet
@@ -30,6 +31,7 @@ def key_image(analysis: Analysis) -> SCImage:
             coordinate_system="PATIENT",
             # The slice in it lies upright: rows run to the left, columns to the back.
             patient_orientation=("L", "P"),
+            transfer_syntax_uid=ExplicitVRLittleEndian,
             series_description=DESCRIPTION,
             **equipment(analysis.report, "SC"),
         )
