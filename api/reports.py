@@ -76,10 +76,13 @@ def mask(job_id: UUID, kind: str) -> Response:
 
 
 @reports.get("/<uuid:job_id>/<any(segmentation,measurements,'key-image',document):kind>.dcm")
-@reports.auth_required(by_key_or_link)
+@reports.auth_required(by_key)
 @reports.doc(responses=file_responses(DICOM, NOT_READY))
 def dicom(job_id: UUID, kind: str) -> Response:
-    """Download a result as DICOM: segments, measurements, key image, or the report on paper."""
+    """Download a result as DICOM: segments, measurements, key image, or the report on paper.
+
+    These name the patient, so a link does not open them.
+    """
     with parts().sessions.begin() as session:
         artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
     return _download(artifact, DICOM, f"{job_id}-{kind}.dcm")

@@ -12,6 +12,7 @@ from cli.client import Client
 from cli.connection import with_client
 from cli.findings import show_report
 from cli.terminal import narrate
+from hilum.errors import UnknownReport
 
 FILES: Final = {
     "montage": "montage.png",
@@ -46,6 +47,14 @@ def report(client: Client, /, job_id: str, out: Path | None, *, as_json: bool) -
 def _save(client: Client, document: Mapping[str, Any], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(document, indent=2))
-    for kind, name in FILES.items():
-        client.download(document["links"][kind], folder / name)
-    narrate(f"Saved report.json, {', '.join(FILES.values())} in {folder}.")
+    saved = [name for kind, name in FILES.items() if _has(client, document, kind, folder / name)]
+    narrate(f"Saved report.json, {', '.join(saved)} in {folder}.")
+
+
+def _has(client: Client, document: Mapping[str, Any], kind: str, target: Path) -> bool:
+    """Save a file of a report; tell whether there is one: an older job left fewer."""
+    try:
+        client.download(document["links"][kind], target)
+    except UnknownReport:
+        return False
+    return True

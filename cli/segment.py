@@ -11,12 +11,7 @@ from cli.findings import show_report, show_slice
 from cli.progress import Board
 from cli.site import site_option
 from cli.terminal import narrate
-from hilum.catalogue import CT_LESIONS
-from hilum.dicom.document import document
-from hilum.dicom.key_image import key_image
-from hilum.dicom.maker import to_bytes
-from hilum.dicom.seg import segmentation
-from hilum.dicom.sr import measurement_report
+from hilum.dicom.results import result_objects
 from hilum.findings import Analysis
 from hilum.nifti import write_nifti
 from hilum.pipelines.analyse import analyse_fully
@@ -79,17 +74,13 @@ def segment(
 
 
 def _study_files(analysis: Analysis) -> dict[str, bytes]:
-    affine, labels = analysis.volume.affine, CT_LESIONS.labels
-    lesions = segmentation(analysis, labels)
+    affine = analysis.volume.affine
     return {
         "montage.png": montage_png(analysis),
         "card.png": card_png(analysis),
         "lesions.nii.gz": write_nifti(analysis.lesions, affine),
         "lungs.nii.gz": write_nifti(analysis.lungs, affine),
-        "segmentation.dcm": to_bytes(lesions, deflated=True),
-        "measurements.dcm": to_bytes(measurement_report(analysis, labels, lesions)),
-        "key-image.dcm": to_bytes(key_image(analysis)),
-        "document.dcm": to_bytes(document(analysis)),
+        **{f"{name}.dcm": data for name, data in result_objects(analysis)},
     }
 
 

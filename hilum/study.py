@@ -53,7 +53,7 @@ class Series:
         instances: in no particular order.
         body_part: BodyPartExamined, "" where absent.
         photometric: PhotometricInterpretation, "" where absent.
-        burned_in: BurnedInAnnotation, `YES`, `NO`, or "" where absent.
+        burned_in: `YES` where the BurnedInAnnotation of a slice says so, `NO` where all do, else "".
     """
 
     series_uid: str

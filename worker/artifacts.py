@@ -9,12 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from db.claims import Artifact, Claim
-from hilum.catalogue import pipeline_card
-from hilum.dicom.document import document
-from hilum.dicom.key_image import key_image
-from hilum.dicom.maker import to_bytes
-from hilum.dicom.seg import segmentation
-from hilum.dicom.sr import measurement_report
+from hilum.dicom.results import RESULTS, result_objects
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
 from hilum.masks import pack_masks
@@ -42,24 +37,12 @@ MASKS: Final = Kind("masks", "masks.zip", "application/zip")
 LESIONS: Final = Kind("lesions", "lesions.nii.gz", "application/gzip")
 LUNGS: Final = Kind("lungs", "lungs.nii.gz", "application/gzip")
 MONTAGE: Final = Kind("montage", "montage.png", "image/png")
-SEGMENTATION: Final = Kind("segmentation", "segmentation.dcm", "application/dicom")
-MEASUREMENTS: Final = Kind("measurements", "measurements.dcm", "application/dicom")
-KEY_IMAGE: Final = Kind("key-image", "key-image.dcm", "application/dicom")
-DOCUMENT: Final = Kind("document", "document.dcm", "application/dicom")
 REPORT: Final = Kind("report", "report.json", "application/json")
 """Written last: it tells how long the others took."""
 
-KINDS: Final = (
-    MASKS,
-    LESIONS,
-    LUNGS,
-    MONTAGE,
-    SEGMENTATION,
-    MEASUREMENTS,
-    KEY_IMAGE,
-    DOCUMENT,
-    REPORT,
-)
+DICOM: Final = {name: Kind(name, f"{name}.dcm", "application/dicom") for name in RESULTS}
+
+KINDS: Final = (MASKS, LESIONS, LUNGS, MONTAGE, *DICOM.values(), REPORT)
 
 
 def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
@@ -71,12 +54,8 @@ def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
     yield LESIONS, write_nifti(analysis.lesions, analysis.volume.affine)
     yield LUNGS, write_nifti(analysis.lungs, analysis.volume.affine)
     yield MONTAGE, montage_png(analysis)
-    labels = pipeline_card(analysis.report.pipeline).labels
-    lesions = segmentation(analysis, labels)
-    yield SEGMENTATION, to_bytes(lesions, deflated=True)
-    yield MEASUREMENTS, to_bytes(measurement_report(analysis, labels, lesions))
-    yield KEY_IMAGE, to_bytes(key_image(analysis))
-    yield DOCUMENT, to_bytes(document(analysis))
+    for name, data in result_objects(analysis):
+        yield DICOM[name], data
 
 
 def write_artifacts(

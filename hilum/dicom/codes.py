@@ -44,6 +44,7 @@ PERCENT: Final = codes.UCUM.Percent
 LUNG_VOLUME: Final = Code("lung-volume", OWN, "Volume of lung, lesions included")
 LESION_VOLUME: Final = Code("lesion-volume", OWN, "Volume of all lesions")
 LESION_SHARE: Final = Code("lesion-share", OWN, "Lesion volume over lung volume")
+SEGMENT_SHARE: Final = Code("segment-share", OWN, "Segment volume over volume of both lungs")
 GRADE: Final = Code("grade", OWN, "Severity by share of lung affected")
 VERDICT: Final = Code("verdict", OWN, "Verdict for the patient")
 REVIEW: Final = Code("review", OWN, "A person is asked to look before use")

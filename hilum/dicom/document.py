@@ -40,6 +40,7 @@ def document(analysis: Analysis) -> SOPClass:
         )
         made.copy_patient_and_study_information(header)
     _encapsulate(report_pdf(analysis, _identity(header)), made)
+    made.SourceInstanceSequence = [_reference(one) for one in analysis.source.headers]
     return made
 
 
@@ -52,6 +53,13 @@ def _encapsulate(pdf: bytes, made: Dataset) -> None:
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocumentLength = len(pdf)
     made.EncapsulatedDocument = pdf + b"\0" * (len(pdf) % 2)
+
+
+def _reference(header: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
 
 
 def _identity(header: Dataset) -> str:

@@ -36,7 +36,8 @@ def key_image(analysis: Analysis) -> SCImage:
             **equipment(analysis.report, "SC"),
         )
     image.BodyPartExamined = "CHEST"
-    image.BurnedInAnnotation = "NO"
+    # No name is written here; one may be in the slice already.
+    image.BurnedInAnnotation = reference.get("BurnedInAnnotation", "NO")
     image.ImageComments = analysis.report.intended_use
     image.DerivationDescription = "Lesions of a network painted over a slice"
     return image

@@ -81,9 +81,9 @@ def lay_out(series: Series, same_image: SameImage) -> Layout:
     """
     check_headers(series)
     check_alike(series)
-    ordered, repeats = _without_repeats(_in_order(series.instances), series, same_image)
+    ordered, repeats = _without_repeats(in_order(series.instances), series, same_image)
     check_count(series, len(ordered))
-    _check_steps(ordered, series)
+    check_steps(ordered, series)
     turn = Turn.of(ordered[0])
     return Layout(
         instances=tuple(ordered),
@@ -180,7 +180,7 @@ def _has_rescale(instance: Instance) -> bool:
 # ── Order, repeats, gaps ──────────────────────────────────────────────────────────────────────
 
 
-def _in_order(instances: Sequence[Instance]) -> list[Instance]:
+def in_order(instances: Sequence[Instance]) -> list[Instance]:
     """Return the slices from the feet to the head, by position and never by number."""
     heights = geometry.heights_mm(instances, geometry.normal(instances[0]))
     return [instances[index] for index in np.argsort(heights, kind="stable")]
@@ -202,7 +202,8 @@ def _without_repeats(
     return kept, len(ordered) - len(kept)
 
 
-def _check_steps(ordered: Sequence[Instance], series: Series) -> None:
+def check_steps(ordered: Sequence[Instance], series: Series) -> None:
+    """Make sure that slices, each place once, follow one another without gap or crowd."""
     steps = [_step_mm(before, after) for before, after in pairwise(ordered)]
     usual = float(np.median(steps))
     for before, after, step in zip(ordered, ordered[1:], steps, strict=False):

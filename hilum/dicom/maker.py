@@ -6,9 +6,11 @@ from typing import Any, Final
 
 import highdicom
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, generate_uid
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from hilum.dicom.codes import ARTIFICIAL_INTELLIGENCE
+from hilum.dicom.quiet import quiet
+from hilum.dicom.uids import new_uid
 from hilum.findings import Report
 
 MANUFACTURER: Final = "Hilum"
@@ -24,9 +26,9 @@ def equipment(report: Report, kind: str) -> dict[str, Any]:
     of one UID must never differ.
     """
     return {
-        "series_instance_uid": generate_uid(prefix=None),
+        "series_instance_uid": new_uid(),
         "series_number": SERIES_NUMBERS[kind],
-        "sop_instance_uid": generate_uid(prefix=None),
+        "sop_instance_uid": new_uid(),
         "instance_number": 1,
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": f"{report.pipeline} {report.pipeline_version}",
@@ -62,5 +64,6 @@ def to_bytes(dataset: Dataset, *, deflated: bool = False) -> bytes:
     if deflated:
         dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     file = io.BytesIO()
-    dataset.save_as(file, enforce_file_format=True)
+    with quiet():
+        dataset.save_as(file, enforce_file_format=True)
     return file.getvalue()

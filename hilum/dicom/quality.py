@@ -23,6 +23,9 @@ AXES: Final = ("sagittal", "coronal", "axial")
 
 OBLIQUE: Final = "oblique"
 
+WITH_TEXT: Final = NO_ANATOMY - {"LOCALIZER"}
+"""Values of ImageType of pictures that programs write on."""
+
 
 class Outcome(StrEnum):
     """What becomes of a series."""
@@ -203,9 +206,12 @@ def _transfer_syntaxes(series: Series) -> tuple[str, ...]:
 
 
 def _burned_in(series: Series) -> BurnedIn:
-    first = series.instances[0]
-    if series.burned_in == "YES" or (NO_ANATOMY - {"LOCALIZER"}) & set(first.image_type):
+    kinds = {kind for instance in series.instances for kind in instance.image_type}
+    if series.burned_in == "YES" or WITH_TEXT & kinds:
         return BurnedIn.YES
-    if series.burned_in == "NO" or (first.sop_class_uid == CTImageStorage and _is_original(first)):
+    from_scanner = all(
+        one.sop_class_uid == CTImageStorage and _is_original(one) for one in series.instances
+    )
+    if series.burned_in == "NO" or from_scanner:
         return BurnedIn.NO
     return BurnedIn.POSSIBLE

@@ -118,8 +118,16 @@ def _one_series(headers: list[Header]) -> Series:
         instances=tuple(header.instance for header in headers),
         body_part=first.body_part,
         photometric=first.photometric,
-        burned_in=first.burned_in,
+        burned_in=_burned_in(headers),
     )
+
+
+def _burned_in(headers: list[Header]) -> str:
+    """Return YES where one slice says so, NO where all do."""
+    said = {header.burned_in for header in headers}
+    if "YES" in said:
+        return "YES"
+    return "NO" if said == {"NO"} else ""
 
 
 def _read_slices(layout: Layout, progress: Progress) -> NDArray[np.int16]:

@@ -9,12 +9,12 @@ import numpy as np
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
-from pydicom.uid import generate_uid
 
 from hilum.catalogue import Label
 from hilum.dicom.codes import ABNORMAL, LUNG, SIDES, code_item, lesion_code
 from hilum.dicom.maker import algorithm, equipment
 from hilum.dicom.quiet import quiet
+from hilum.dicom.uids import uid_of
 from hilum.findings import Analysis, Report
 
 DESCRIPTION: Final = "Lesions by class and lung"
@@ -97,7 +97,7 @@ def _description(one: Segment, report: Report, sop_instance_uid: str) -> Segment
         algorithm_type="AUTOMATIC",
         algorithm_identification=algorithm(report),
         tracking_id=one.name,
-        tracking_uid=generate_uid(prefix=None, entropy_srcs=[sop_instance_uid, one.name]),
+        tracking_uid=uid_of(sop_instance_uid, one.name),
         anatomic_regions=[LUNG],
         display_color=CIELabColor.from_rgb(*one.label.color),
     )

@@ -21,10 +21,17 @@ from pydicom.uid import (
 )
 
 from hilum.dicom import geometry
-from hilum.dicom.layout import SAME_PLACE_MM, check_alike, check_count, check_headers
+from hilum.dicom.layout import (
+    SAME_PLACE_MM,
+    check_alike,
+    check_count,
+    check_headers,
+    check_steps,
+    in_order,
+)
 from hilum.dicom.quiet import quiet
 from hilum.errors import InputError, NoCtSeries, SeriesError
-from hilum.study import Passed, Series, SeriesChoice, Study
+from hilum.study import Instance, Passed, Series, SeriesChoice, Study
 
 COMPARABLE: Final = 0.5
 """A lung kernel is preferred while its series has this share of the largest one's slices."""
@@ -107,10 +114,11 @@ def _candidate(series: Series) -> Candidate:
     check_headers(slices)
     check_alike(slices)
     places = _places(slices)
-    check_count(slices, places)
+    check_count(slices, len(places))
+    check_steps(places, slices)
     return Candidate(
         series=slices,
-        slices=places,
+        slices=len(places),
         is_original=not {"DERIVED", "SECONDARY"} & set(slices.instances[0].image_type),
         has_lung_kernel=has_lung_kernel(series),
     )
@@ -159,10 +167,12 @@ def _without_scouts(series: Series) -> Series:
     return replace(series, instances=kept)
 
 
-def _places(series: Series) -> int:
-    along = geometry.normal(series.instances[0])
-    heights = np.sort(geometry.heights_mm(series.instances, along))
-    return 1 + int(np.count_nonzero(np.diff(heights) > SAME_PLACE_MM))
+def _places(series: Series) -> list[Instance]:
+    """Return one slice of each place, from the feet to the head."""
+    ordered = in_order(series.instances)
+    heights = geometry.heights_mm(ordered, geometry.normal(ordered[0]))
+    first_there = np.diff(heights, prepend=-np.inf) > SAME_PLACE_MM
+    return [instance for instance, is_first in zip(ordered, first_there, strict=True) if is_first]
 
 
 def has_lung_kernel(series: Series) -> bool:

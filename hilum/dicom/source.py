@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slices behind a volume, for objects that belong to the same patient and refer to them."""
+"""The slices behind a volume, for objects that belong to the same patient and refer to them.
 
-from collections.abc import Sequence
+Headers come from anywhere, and a library that makes an object of them breaks off at the first value
+that is not the standard's. What is handed on here never does.
+"""
+
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import config
 from pydicom.datadict import dictionary_VR
-from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, generate_uid
-from pydicom.valuerep import DSfloat
+from pydicom.uid import CTImageStorage
+from pydicom.valuerep import DA, TM, DSfloat
 
-from hilum.dicom import header
+from hilum.dicom import geometry, header
 from hilum.dicom.geometry import Turn
 from hilum.dicom.layout import Layout
 from hilum.dicom.quiet import quiet
+from hilum.dicom.uids import uid_of
 from hilum.errors import UnreadablePixels
 from hilum.study import Instance
 
@@ -32,32 +34,22 @@ ALWAYS: Final = (
     "StudyID",
     "AccessionNumber",
     "ReferringPhysicianName",
+    "SeriesInstanceUID",
+    "SliceThickness",
 )
-"""What all objects of a study say alike, empty where it is not known (PS3.3 C.7.1.1, C.7.2.1)."""
+"""What objects of a study say alike, empty where it is not known (PS3.3 C.7.1.1, C.7.2.1)."""
 
 WHERE_KNOWN: Final = (
     "IssuerOfPatientID",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
     "StudyDescription",
-    "SeriesInstanceUID",
-    "SeriesNumber",
-    "SliceThickness",
     "FrameOfReferenceUID",
     "PositionReferenceIndicator",
+    "BurnedInAnnotation",
 )
 """What is handed on where a slice says it."""
 
-SEXES: Final = ("M", "F", "O")
-"""Values of PatientSex (PS3.3 C.7.1.1)."""
-
-NUMBERS: Final = {
-    "PixelSpacing": "pixel_spacing_mm",
-    "ImageOrientationPatient": "orientation",
-    "ImagePositionPatient": "position_mm",
-}
-"""Where a slice lies, and what this repository's header of it calls that."""
+TERMS: Final = {"PatientSex": ("M", "F", "O"), "BurnedInAnnotation": ("YES", "NO")}
+"""Values of code strings; any other is as good as none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,69 +70,94 @@ class Source:
 
 
 def read_source(layout: Layout) -> Source:
-    """Make the headers of a grid's slices: patient and study of the first, each its own place.
+    """Make the headers of a grid's slices: all alike as the grid has them, but for their place.
 
     Raises:
         UnreadablePixels: the first file has gone since it was laid out.
     """
     first = layout.instances[0]
     with quiet():
-        dataset = header.open_dataset(first.path, stop_before_pixels=True)
+        dataset = header.open_dataset(
+            first.path,
+            keywords=["SpecificCharacterSet", *ALWAYS, *WHERE_KNOWN],
+            stop_before_pixels=True,
+        )
         if dataset is None:
             raise UnreadablePixels(f"Instance {first.sop_instance_uid} is no longer readable.")
-        shared = _shared(dataset)
+        shared = _shared(dataset, first)
+        if shared.SliceThickness is None:
+            # An object of frames must say one; slices that touch are as thick as they are apart.
+            shared.SliceThickness = DSfloat(_step_mm(layout), auto_format=True)
         headers = tuple(_header(shared, instance) for instance in layout.instances)
     return Source(headers, layout.turn)
 
 
-def _shared(dataset: Dataset) -> Dataset:
-    """Return what all slices say alike, nothing of it invalid.
+def _shared(dataset: Dataset, first: Instance) -> Dataset:
+    """Return what all slices say alike.
 
     Text is decoded here, so the copy is in UTF-8 whatever the scanner wrote.
     """
     shared = Dataset()
     shared.SpecificCharacterSet = "ISO_IR 192"
     shared.Modality = "CT"
+    # Whatever a slice in between says: the series was chosen as this.
+    shared.SOPClassUID = CTImageStorage
     for keyword in (*ALWAYS, *WHERE_KNOWN):
-        value = _valid(dataset, keyword)
+        value = usable(dataset, keyword)
         if value is not None or keyword in ALWAYS:
             setattr(shared, keyword, value)
     if "FrameOfReferenceUID" not in shared:
-        # Slices that name none get one that is theirs alone, and always the same.
-        shared.FrameOfReferenceUID = generate_uid(
-            prefix=None, entropy_srcs=[shared.SeriesInstanceUID, "frame"]
-        )
+        shared.FrameOfReferenceUID = uid_of("frame of reference", shared.SeriesInstanceUID)
+    shared.Rows, shared.Columns = first.rows, first.columns
+    shared.PixelSpacing = _decimals(first.pixel_spacing_mm)
+    # Cosines that differ in a last digit are one orientation to the grid, and two to a library.
+    shared.ImageOrientationPatient = _decimals(first.orientation)
     return shared
 
 
 def _header(shared: Dataset, instance: Instance) -> Dataset:
-    """Return the header of one slice; what all share is not copied."""
     plain = Dataset()
     plain.update(shared)
-    plain.SOPClassUID = instance.sop_class_uid or CTImageStorage
     plain.SOPInstanceUID = instance.sop_instance_uid
-    plain.InstanceNumber = instance.instance_number
-    plain.ImageType = list(instance.image_type) or ["ORIGINAL", "PRIMARY", "AXIAL"]
-    plain.Rows, plain.Columns = instance.rows, instance.columns
-    for keyword, name in NUMBERS.items():
-        setattr(plain, keyword, _decimals(getattr(instance, name)))
+    plain.ImagePositionPatient = _decimals(instance.position_mm)
     return plain
 
 
-def _valid(dataset: Dataset, keyword: str) -> Any:
-    """Return a value that the standard allows; None for any other."""
-    if keyword == "PatientSex" and header.text(dataset, keyword) not in SEXES:
+def _step_mm(layout: Layout) -> float:
+    """Return the mean distance of neighbouring slices along their normal."""
+    first, last = layout.instances[0], layout.instances[-1]
+    low, high = geometry.heights_mm([first, last], geometry.normal(first))
+    return float(high - low) / (len(layout.instances) - 1)
+
+
+def usable(dataset: Dataset, keyword: str) -> Any:
+    """Return a single value that an object may carry; None where there is none.
+
+    Identifiers go on as they are, even too long ones: cut or left out, they would name another
+    patient.
+    """
+    kind = dictionary_VR(keyword)
+    if kind == "UI":
+        return header.uid(dataset, keyword) or None
+    if kind == "DS":
+        number = header.number(dataset, keyword)
+        return None if number is None else DSfloat(number, auto_format=True)
+    found = header.text(dataset, keyword)
+    if not found or found not in TERMS.get(keyword, (found,)):
         return None
-    found = header.value(dataset, keyword)
-    if found is None or found == "":
-        return None
+    return found if kind not in PARSERS else _parsed(found, PARSERS[kind])
+
+
+PARSERS: Final = {"DA": DA, "TM": TM}
+"""Kinds of text that are not all valid."""
+
+
+def _parsed(found: str, parse: Any) -> Any:
     try:
-        return DataElement(
-            keyword, dictionary_VR(keyword), found, validation_mode=config.RAISE
-        ).value
+        return parse(found)
     except header.BROKEN:
         return None
 
 
-def _decimals(numbers: Sequence[float]) -> list[DSfloat]:
-    return [DSfloat(number, auto_format=True) for number in numbers]
+def _decimals(numbers: tuple[float, ...] | None) -> list[DSfloat]:
+    return [DSfloat(number, auto_format=True) for number in numbers or ()]

@@ -9,14 +9,14 @@ from highdicom import sr
 from highdicom.seg import Segmentation
 from numpy.typing import NDArray
 from pydicom.sr.codedict import codes
-from pydicom.uid import generate_uid
 
 from hilum.catalogue import Label
 from hilum.dicom import codes as coded
 from hilum.dicom.codes import SIDES
 from hilum.dicom.maker import MANUFACTURER, equipment
 from hilum.dicom.quiet import quiet
-from hilum.dicom.seg import segments
+from hilum.dicom.seg import segment_numbers, segments
+from hilum.dicom.uids import new_uid, uid_of
 from hilum.findings import LEFT_LUNG, RIGHT_LUNG, Analysis, LungBurden, Report
 from hilum.grading import Grade
 
@@ -66,7 +66,7 @@ def _observer(report: Report) -> sr.ObservationContext:
         observer_device_context=sr.ObserverContext(
             observer_type=codes.DCM.Device,
             observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-                uid=generate_uid(prefix=None, entropy_srcs=[MANUFACTURER, report.pipeline]),
+                uid=uid_of(MANUFACTURER, report.pipeline),
                 name=MANUFACTURER,
                 manufacturer_name=MANUFACTURER,
                 model_name=f"{report.pipeline} {report.pipeline_version}",
@@ -78,8 +78,9 @@ def _observer(report: Report) -> sr.ObservationContext:
 def _segment_groups(
     analysis: Analysis, labels: Sequence[Label], segmentation: Segmentation
 ) -> Iterator[sr.VolumetricROIMeasurementsAndQualitativeEvaluations]:
+    numbers = segment_numbers(analysis, labels)
     for one, described in zip(segments(labels), segmentation.SegmentSequence, strict=True):
-        mask = (analysis.lesions == one.label.value) & (analysis.lungs == one.side)
+        mask = numbers == one.number
         if mask.any():
             yield sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
                 tracking_identifier=sr.TrackingIdentifier(described.TrackingUID, one.name),
@@ -104,7 +105,7 @@ def _measurements(mask: NDArray[np.bool_], analysis: Analysis) -> list[sr.Measur
     mean_hu = float(volume.voxels[mask].mean())
     return [
         sr.Measurement(coded.VOLUME, volume_ml, coded.CUBIC_CENTIMETRE),
-        sr.Measurement(coded.LESION_SHARE, share, coded.PERCENT),
+        sr.Measurement(coded.SEGMENT_SHARE, share, coded.PERCENT),
         sr.Measurement(coded.ATTENUATION, mean_hu, coded.HOUNSFIELD_UNIT, derivation=coded.MEAN),
     ]
 
@@ -132,7 +133,7 @@ def _lung_group(
     laterality = SIDES[side] if side else None
     name = f"{laterality.meaning.lower()} lung" if laterality else "both lungs"
     return sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=sr.TrackingIdentifier(generate_uid(prefix=None), name),
+        tracking_identifier=sr.TrackingIdentifier(new_uid(), name),
         finding_type=coded.LUNG,
         finding_sites=[sr.FindingSite(coded.LUNG, laterality=laterality)],
         algorithm_id=_algorithm(report),

@@ -15,12 +15,7 @@ from db.claims import Artifact, claim_job, finish_job
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant, new_key
-from hilum.catalogue import CT_LESIONS
-from hilum.dicom.document import document
-from hilum.dicom.key_image import key_image
-from hilum.dicom.maker import to_bytes
-from hilum.dicom.seg import segmentation
-from hilum.dicom.sr import measurement_report
+from hilum.dicom.results import result_objects
 from hilum.findings import Report, SliceBurden
 from hilum.masks import pack_masks
 from hilum.nifti import write_nifti
@@ -108,13 +103,8 @@ def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes]]:
     yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine)
     yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine)
     yield "montage", "image/png", picture
-    analysis = analysis_of(phantom)
-    lesions = segmentation(analysis, CT_LESIONS.labels)
-    report = measurement_report(analysis, CT_LESIONS.labels, lesions)
-    yield "segmentation", "application/dicom", to_bytes(lesions, deflated=True)
-    yield "measurements", "application/dicom", to_bytes(report)
-    yield "key-image", "application/dicom", to_bytes(key_image(analysis))
-    yield "document", "application/dicom", to_bytes(document(analysis))
+    for name, data in result_objects(analysis_of(phantom)):
+        yield name, "application/dicom", data
 
 
 def _report(phantom: Phantom) -> Report:

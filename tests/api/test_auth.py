@@ -14,6 +14,7 @@ from api.links import Links
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import new_key, revoke_key
+from hilum.dicom.results import RESULTS
 from hilum.errors import WrongKey
 from tests.api.caller import Answer, Caller
 
@@ -169,6 +170,15 @@ def test_link_lists_nothing_and_changes_nothing(
 
     assert anyone.get("/v1/reports", token=token).status == 401
     assert anyone.delete(f"/v1/jobs/{finished}?token={token}").status == 401
+
+
+def test_link_does_not_open_what_names_the_patient(
+    caller: Caller, anyone: Caller, finished: str
+) -> None:
+    token = caller.get(f"/v1/jobs/{finished}").json["links"]["page"].partition("token=")[2]
+
+    for kind in RESULTS:
+        assert anyone.get(f"/v1/reports/{finished}/{kind}.dcm", token=token).status == 401
 
 
 def test_expired_link_says_so(tenant: TenantRow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,9 @@ from hilum.findings import Analysis
 from hilum.phantom import Phantom
 from tests.analyses import analysis_of
 
+KINDS = ("Segmentation", "Comprehensive3DSR", "SCImage", "EncapsulatedPDF")
+"""What dciodvfy calls our objects."""
+
 
 def source_in(folder: Path) -> Source:
     """Read the slices of a folder that holds one series."""
@@ -38,4 +41,6 @@ def errors_of(dataset: Dataset, scratch: Path) -> list[str]:
     said = subprocess.run(
         [validator, path], check=False, capture_output=True, text=True, errors="replace"
     )
+    # One line names the kind of object that it took the file for.
+    assert set(said.stderr.splitlines()) & set(KINDS), said.stderr
     return [line for line in said.stderr.splitlines() if line.startswith("Error")]

@@ -109,10 +109,19 @@ def test_gaps_repeats_and_tilt_are_counted(tmp_path: Path) -> None:
 
     [sheet] = sheets(tmp_path, again)
 
+    assert (sheet.outcome, sheet.code) == (Outcome.REFUSED, "missing_slices")
     assert sheet.steps is not None
     assert (sheet.steps.slices, sheet.steps.repeats, sheet.steps.gaps) == (21, 1, 2)
     assert sheet.steps.tilt_degrees == pytest.approx(12, abs=0.1)
     assert sheet.steps.spacing_max_mm == pytest.approx(3 * sheet.steps.spacing_mm, rel=0.01)
+
+
+def test_one_slice_with_a_name_in_its_pixels_is_enough(tmp_path: Path) -> None:
+    slices = phantoms.setting(chest().datasets(), None, BurnedInAnnotation="NO")
+
+    [sheet] = sheets(tmp_path, phantoms.setting(slices, [9], BurnedInAnnotation="YES"))
+
+    assert sheet.burned_in is BurnedIn.YES
 
 
 @pytest.mark.parametrize(

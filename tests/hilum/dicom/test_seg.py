@@ -1,5 +1,5 @@
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,6 @@ from tests.phantoms import (
     chest,
     healthy,
     reversed_numbers,
-    setting,
     tilted,
     transposed,
     turned,
@@ -181,48 +180,3 @@ def test_the_validator_holds_nothing_against_it(how: str, tmp_path: Path) -> Non
     analysis = analysis_in(write(tmp_path / "ct", STORED[how](phantom.datasets())), phantom)
 
     assert errors_of(segmentation(analysis, LABELS), tmp_path) == []
-
-
-ODD_HEADERS: dict[str, dict[str, object]] = {
-    "nothing known of the patient": dict.fromkeys(
-        ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyID"), ""
-    ),
-    "a sex that is none of DICOM's": {"PatientSex": "X"},
-    "no frame of reference": {"FrameOfReferenceUID": None},
-    "a name in another alphabet": {
-        "SpecificCharacterSet": "ISO_IR 100",
-        "PatientName": "Müller^Jürgen",
-    },
-}
-
-
-@pytest.mark.parametrize("odd", ODD_HEADERS)
-def test_odd_headers_still_make_a_valid_object(odd: str, tmp_path: Path) -> None:
-    slices: Sequence[Dataset] = setting(chest().datasets(), None, **ODD_HEADERS[odd])
-    analysis = analysis_in(write(tmp_path / "ct", slices), chest())
-
-    made = segmentation(analysis, LABELS)
-
-    assert errors_of(made, tmp_path) == []
-    assert str(made.PatientName or "") == str(slices[0].PatientName)
-    assert made.FrameOfReferenceUID
-
-
-def test_slices_without_a_frame_of_reference_get_the_same_one_every_time(tmp_path: Path) -> None:
-    slices = setting(chest().datasets(), None, FrameOfReferenceUID=None)
-    analysis = analysis_in(write(tmp_path, slices), chest())
-
-    first, second = (segmentation(analysis, LABELS) for _ in range(2))
-
-    assert first.FrameOfReferenceUID == second.FrameOfReferenceUID
-    assert first.SOPInstanceUID != second.SOPInstanceUID
-
-
-def test_a_name_that_a_library_finds_odd_stays_out_of_the_log(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    slices = setting(chest().datasets(), None, PatientName="Planted")
-
-    segmentation(analysis_in(write(tmp_path, slices), chest()), LABELS)
-
-    assert caplog.text == ""

@@ -68,6 +68,15 @@ def test_more_slices_win_between_equal_kernels(tmp_path: Path) -> None:
     assert len(choice.series.instances) == 24
 
 
+def test_a_series_with_a_gap_gives_way_to_one_without(tmp_path: Path) -> None:
+    slices = chest().datasets()
+
+    choice = choose(tmp_path, phantoms.missing(slices, [11]), soft(slices))
+
+    assert choice.series.kernel == "STANDARD"
+    assert "expected" in choice.passed[0].reason
+
+
 def test_original_wins_over_a_longer_derived_one(tmp_path: Path) -> None:
     slices = chest().datasets()
     derived = phantoms.as_series(slices, ImageType=["DERIVED", "SECONDARY", "REFORMATTED"])

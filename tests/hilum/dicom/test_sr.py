@@ -55,7 +55,7 @@ def test_each_segment_with_a_lesion_has_volume_share_and_density(
     volume_ml = np.count_nonzero(mask) * analysis.volume.voxel_ml
     said = numbers(found["consolidation, left lung"])
     assert said["Volume"] == pytest.approx(volume_ml)
-    assert said["Lesion volume over lung volume"] == pytest.approx(
+    assert said["Segment volume over volume of both lungs"] == pytest.approx(
         100 * volume_ml / analysis.report.total.lung_ml
     )
     assert said["Attenuation Coefficient"] == pytest.approx(analysis.volume.voxels[mask].mean())
