@@ -43,7 +43,7 @@ KNOWN: Mapping[str, Source] = MappingProxyType(
             "COVID-19-CT-Seg volumes (Ma et al., Zenodo 3757476), own pseudo-labels",
             "CC BY 4.0",
             (
-                "Pseudo-labels are by networks that had learnt slices of folds 1 to 4, not of fold 0.",
+                "Pseudo-labels are by networks that had learnt all labelled slices: a leak of second hand.",
             ),
         ),
         "ct-controls": Source(
