@@ -75,4 +75,4 @@ def test_answers_about_a_finished_job_are_as_the_document_says(
         ids = {"job_id": finished, "study_id": study_id}
         fuzz(operation, GenerationMode.POSITIVE, caller, ids)
 
-    assert len(about_one) == 8
+    assert len(about_one) == 9
