@@ -13,10 +13,10 @@ import numpy as np
 from pydicom.uid import UID, CTImageStorage
 
 from hilum.dicom import geometry
-from hilum.dicom.layout import GAP, ORIENTATION_TOLERANCE, SAME_PLACE_MM
+from hilum.dicom.layout import GAP, ORIENTATION_TOLERANCE, SAME_PLACE_MM, in_order
 from hilum.dicom.quiet import quiet
-from hilum.dicom.selection import NO_ANATOMY, best_of, outdone, reason_for, sort_out
-from hilum.study import Instance, Series, Study
+from hilum.dicom.selection import NO_ANATOMY, best_of, is_original, outdone, reason_for, sort_out
+from hilum.study import Series, Study
 
 AXES: Final = ("sagittal", "coronal", "axial")
 """Planes by the axis their normal follows: x to the left, y to the back, z to the head."""
@@ -139,7 +139,7 @@ def _sheet(series: Series, outcome: Outcome, code: str | None, reason: str) -> S
         kernel=series.kernel,
         body_part=series.body_part,
         photometric=series.photometric,
-        is_original=_is_original(first),
+        is_original=is_original(first),
         plane=_plane(series),
         instances=len(series.instances),
         frames=sum(instance.frames for instance in series.instances),
@@ -151,10 +151,6 @@ def _sheet(series: Series, outcome: Outcome, code: str | None, reason: str) -> S
         transfer_syntaxes=_transfer_syntaxes(series),
         burned_in=_burned_in(series),
     )
-
-
-def _is_original(instance: Instance) -> bool:
-    return not {"DERIVED", "SECONDARY"} & set(instance.image_type)
 
 
 def _faces_one_way(series: Series) -> bool:
@@ -179,13 +175,11 @@ def _plane(series: Series) -> str:
 def _steps(series: Series) -> Steps | None:
     if not _faces_one_way(series):
         return None
-    heights = geometry.heights_mm(series.instances, geometry.normal(series.instances[0]))
-    order = np.argsort(heights, kind="stable")
-    distances = np.diff(heights[order])
+    ordered = in_order(series.instances)
+    distances = np.diff(geometry.heights_mm(ordered, geometry.normal(ordered[0])))
     steps = distances[distances > SAME_PLACE_MM]
     if not len(steps):
         return None
-    ordered = [series.instances[place] for place in order]
     usual = float(np.median(steps))
     return Steps(
         slices=1 + len(steps),
@@ -210,7 +204,7 @@ def _burned_in(series: Series) -> BurnedIn:
     if series.burned_in == "YES" or WITH_TEXT & kinds:
         return BurnedIn.YES
     from_scanner = all(
-        one.sop_class_uid == CTImageStorage and _is_original(one) for one in series.instances
+        one.sop_class_uid == CTImageStorage and is_original(one) for one in series.instances
     )
     if series.burned_in == "NO" or from_scanner:
         return BurnedIn.NO

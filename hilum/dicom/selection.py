@@ -85,7 +85,7 @@ def choose_ct_series(study: Study) -> SeriesChoice:
     """
     candidates, refused = sort_out(study)
     if not candidates:
-        raise refusal(study, refused)
+        raise _refusal(study, refused)
     best = best_of(candidates)
     passed = [
         *(outdone(candidate, best) for candidate in candidates if candidate is not best),
@@ -119,7 +119,7 @@ def _candidate(series: Series) -> Candidate:
     return Candidate(
         series=slices,
         slices=len(places),
-        is_original=not {"DERIVED", "SECONDARY"} & set(slices.instances[0].image_type),
+        is_original=is_original(slices.instances[0]),
         has_lung_kernel=has_lung_kernel(series),
     )
 
@@ -175,6 +175,11 @@ def _places(series: Series) -> list[Instance]:
     return [instance for instance, is_first in zip(ordered, first_there, strict=True) if is_first]
 
 
+def is_original(instance: Instance) -> bool:
+    """Tell whether an image came from the scanner rather than from another image."""
+    return not {"DERIVED", "SECONDARY"} & set(instance.image_type)
+
+
 def has_lung_kernel(series: Series) -> bool:
     """Tell whether a series was reconstructed for lungs: by its kernel, else by its description."""
     if series.kernel:
@@ -182,8 +187,7 @@ def has_lung_kernel(series: Series) -> bool:
     return _LUNG_WORD.search(series.description) is not None
 
 
-def refusal(study: Study, refused: list[Refused]) -> InputError:
-    """Return what is wrong with a study that has no series to read."""
+def _refusal(study: Study, refused: list[Refused]) -> InputError:
     # Series come by falling size, so the first is the one that was meant.
     for _, error in refused:
         if isinstance(error, SeriesError):
