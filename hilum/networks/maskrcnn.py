@@ -169,7 +169,7 @@ class Segmenter:
         """Take over a network: fold, lower and move it; the caller's is changed."""
         self.info = info
         self.device = choose_device(device)
-        self.dtype = _dtype(self.device)
+        self.dtype = native_dtype(self.device)
         self.batch = BATCH.get(self.device.type, BATCH["cpu"])
         fold_norms(network.backbone.body)
         lower(network, self.dtype)
@@ -275,7 +275,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _dtype(device: torch.device) -> torch.dtype:
+def native_dtype(device: torch.device) -> torch.dtype:
     """Choose bfloat16 where the chip multiplies it natively, float32 elsewhere."""
     if device.type == "cuda":
         return torch.bfloat16
