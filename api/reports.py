@@ -106,25 +106,27 @@ def overlay(job_id: UUID, index: int) -> Response:
     with parts().sessions.begin() as session:
         row = report_for(session, tenant_for(job_id), job_id)
         masks = artifact_for(session, row.tenant_id, job_id, "masks")
-        instance = instance_by_uid(session, row.study_id, _instance_uid(row, index))
+        one = _slice(row, index)
+        instance = instance_by_uid(session, row.study_id, one["instance_uid"])
     if instance is None:
         raise UnknownSlice(f"Slice {index} of job {job_id} is not among the files of its study.")
-    return Response(_paint(instance, masks, index), mimetype=PNG)
+    # Reports of before there were enhanced series name no frame.
+    return Response(_paint(instance, one.get("frame_number", 1), masks, index), mimetype=PNG)
 
 
-def _instance_uid(row: ReportRow, index: int) -> str:
-    slices = row.document["slices"]
+def _slice(row: ReportRow, index: int) -> dict[str, Any]:
+    slices: list[dict[str, Any]] = row.document["slices"]
     if index >= len(slices):
         raise UnknownSlice(f"There is no slice {index}; there are 0 to {len(slices) - 1}.")
-    return str(slices[index]["instance_uid"])
+    return slices[index]
 
 
-def _paint(instance: InstanceRow, masks: ArtifactRow, index: int) -> bytes:
+def _paint(instance: InstanceRow, frame_number: int, masks: ArtifactRow, index: int) -> bytes:
     with parts().store.open_file(masks.key) as stream:
         lungs, lesions = read_mask(stream, index)
     with parts().spool.folder() as scratch:
         [path] = _local_files(instance, scratch)
-        voxels, _ = read_slice(path)
+        voxels, _ = read_slice(path, frame_number - 1)
     return overlay_png(voxels, lungs, lesions)
 
 

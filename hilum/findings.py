@@ -76,12 +76,14 @@ class SliceBurden:
         index: from 0 along the volume's z.
         instance_uid: SOP instance UID of the slice.
         lung_mm2, lesion_mm2: square millimetres.
+        frame_number: which frame of the instance it is, from 1.
     """
 
     index: int
     instance_uid: str
     lung_mm2: float
     lesion_mm2: float
+    frame_number: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,15 @@ class Volume:
         affine: 4 x 4, maps (z, y, x, 1) to LPS millimetres in the patient's frame of reference.
         instance_uids: SOP instance UID of each slice, [z].
         warnings: what was odd about the series and how it was handled.
+        frame_numbers: which frame of its instance each slice is, from 1, [z]; empty where each
+            instance is one slice.
     """
 
     voxels: NDArray[np.int16]
     affine: NDArray[np.float64]
     instance_uids: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    frame_numbers: tuple[int, ...] = ()
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 from sqlalchemy import Engine, text
@@ -16,6 +17,9 @@ from hilum.settings import Settings
 from hilum.storage import StudyStore
 
 SHARED_DATA = Path(__file__).parents[1] / "../shared/data"
+
+# For a night, or before a release: pytest --hypothesis-profile=thorough
+hypothesis.settings.register_profile("thorough", max_examples=10_000, deadline=None)
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,7 @@ class SliceJSON(Schema):
 
     index = count("From 0 along z.", required=True)
     instance_uid = text("SOPInstanceUID.", required=True)
+    frame_number = count("Which frame of the instance it is, from 1.")
     lung_mm2 = Float(required=True)
     lesion_mm2 = Float(required=True)
 

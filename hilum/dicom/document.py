@@ -40,7 +40,7 @@ def document(analysis: Analysis) -> SOPClass:
         )
         made.copy_patient_and_study_information(header)
     _encapsulate(report_pdf(analysis, _identity(header)), made)
-    made.SourceInstanceSequence = [_reference(one) for one in analysis.source.headers]
+    made.SourceInstanceSequence = [_reference(one) for one in analysis.source.instances()]
     return made
 
 

@@ -8,8 +8,8 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +17,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    EnhancedCTImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    LegacyConvertedEnhancedCTImageStorage,
+)
 
+from hilum.dicom.deflated import inflates_too_far
 from hilum.study import Instance
 
 BROKEN: Final = (
@@ -38,6 +46,9 @@ BROKEN: Final = (
     zlib.error,
 )
 """What pydicom raises on files that are no DICOM, or were once."""
+
+GROUPS: Final = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence")
+"""Where an enhanced instance says of a frame what it is, and of all alike."""
 
 KEYWORDS: Final = [
     "StudyInstanceUID",
@@ -61,8 +72,22 @@ KEYWORDS: Final = [
     "BodyPartExamined",
     "PhotometricInterpretation",
     "BurnedInAnnotation",
+    *GROUPS,
 ]
 """The attributes that are read; the patient's name is none of them."""
+
+ENHANCED: Final = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+"""Objects of many slices, which say of each in functional groups what it is (PS3.3 A.38, A.70)."""
+
+KERNEL_GROUPS: Final = (
+    "CTReconstructionSequence",
+    "UnassignedPerFrameConvertedAttributesSequence",
+    "UnassignedSharedConvertedAttributesSequence",
+)
+"""Where an enhanced instance may name its kernel; the latter two hold what conversion left over."""
+
+HOUNSFIELD: Final = frozenset({"HU", ""})
+"""RescaleType of frames to read; others are blood flow, iodine or electrons (PS3.3 C.11.1.1.2)."""
 
 UID_PATTERN: Final = re.compile(r"[0-9.]{1,64}")
 """What a UID may hold (PS3.5 9.1), leading zeros of older anonymisers included."""
@@ -108,7 +133,7 @@ def read_header(path: Path) -> Header | None:
         study_date=text(dataset, "StudyDate"),
         modality=text(dataset, "Modality").upper(),
         description=text(dataset, "SeriesDescription"),
-        kernel=text(dataset, "ConvolutionKernel"),
+        kernel=_kernel(dataset),
         body_part=_code_string(dataset, "BodyPartExamined"),
         photometric=_code_string(dataset, "PhotometricInterpretation"),
         burned_in=_code_string(dataset, "BurnedInAnnotation"),
@@ -121,7 +146,7 @@ def open_dataset(
 ) -> Dataset | None:
     """Parse a file as DICOM, with or without its preamble; None where it is something else."""
     try:
-        if not _looks_like_dicom(path):
+        if not _looks_like_dicom(path) or inflates_too_far(path):
             return None
         return dcmread(
             path, force=True, specific_tags=keywords, stop_before_pixels=stop_before_pixels
@@ -138,22 +163,92 @@ def _looks_like_dicom(path: Path) -> bool:
 
 
 def _instance(dataset: Dataset, path: Path) -> Instance:
-    return Instance(
+    whole = Instance(
         sop_instance_uid=uid(dataset, "SOPInstanceUID"),
         path=path,
         transfer_syntax_uid=transfer_syntax(dataset),
         rows=integer(dataset, "Rows") or 0,
         columns=integer(dataset, "Columns") or 0,
-        pixel_spacing_mm=_spacing(dataset),
-        orientation=_orientation(dataset),
-        position_mm=_position(dataset),
-        has_rescale=bool(number(dataset, "RescaleSlope"))
-        and number(dataset, "RescaleIntercept") is not None,
+        pixel_spacing_mm=None,
+        orientation=None,
+        position_mm=None,
+        has_rescale=rescale(dataset, 0) is not None,
         instance_number=integer(dataset, "InstanceNumber"),
-        image_type=_image_type(dataset),
+        image_type=_image_type(dataset, "ImageType"),
         sop_class_uid=uid(dataset, "SOPClassUID"),
-        frames=integer(dataset, "NumberOfFrames") or 1,
+        frames=max(integer(dataset, "NumberOfFrames") or 1, 1),
     )
+    if whole.sop_class_uid in ENHANCED:
+        return replace(whole, slices=_slices(dataset, whole))
+    return _placed(whole, lambda _group: dataset)
+
+
+def _placed(instance: Instance, said_in: Callable[[str], Dataset]) -> Instance:
+    """Return an instance with its place, read from where each functional group is said."""
+    return replace(
+        instance,
+        pixel_spacing_mm=_spacing(said_in("PixelMeasuresSequence")),
+        orientation=_orientation(said_in("PlaneOrientationSequence")),
+        position_mm=_position(said_in("PlanePositionSequence")),
+    )
+
+
+# ── Frames ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _slices(dataset: Dataset, whole: Instance) -> tuple[Instance, ...]:
+    described = len(_items(dataset, GROUPS[0]))
+    slices = [_slice(dataset, whole, frame) for frame in range(described)]
+    if described < whole.frames:
+        # One without a place stands for all that are not described, be there a billion of them.
+        slices.append(replace(whole, frame=described, has_rescale=False))
+    return tuple(slices)
+
+
+def _slice(dataset: Dataset, whole: Instance, frame: int) -> Instance:
+    one = replace(
+        whole,
+        frame=frame,
+        has_rescale=rescale(dataset, frame) is not None,
+        image_type=_frame_type(dataset, frame) or whole.image_type,
+    )
+    return _placed(one, lambda group: functional_group(dataset, frame, group))
+
+
+def functional_group(dataset: Dataset, frame: int, keyword: str) -> Dataset:
+    """Return what a frame, from 0, says of itself, else what all share; empty where neither."""
+    for sequence, index in zip(GROUPS, (frame, 0), strict=True):
+        groups = _items(dataset, sequence)
+        if index < len(groups) and keyword in groups[index]:
+            return next(iter(_items(groups[index], keyword)), Dataset())
+    return Dataset()
+
+
+def _items(dataset: Dataset, keyword: str) -> Sequence:
+    found = value(dataset, keyword)
+    return found if isinstance(found, Sequence) else Sequence()
+
+
+def rescale(dataset: Dataset, frame: int) -> tuple[float, float] | None:
+    """Return slope and intercept to Hounsfield units of a frame; None where there are none."""
+    said = dataset
+    if uid(dataset, "SOPClassUID") in ENHANCED:
+        said = functional_group(dataset, frame, "PixelValueTransformationSequence")
+        if text(said, "RescaleType").upper() not in HOUNSFIELD:
+            return None
+    slope, intercept = number(said, "RescaleSlope"), number(said, "RescaleIntercept")
+    return (slope, intercept) if slope and intercept is not None else None
+
+
+def _frame_type(dataset: Dataset, frame: int) -> tuple[str, ...]:
+    group = functional_group(dataset, frame, "CTImageFrameTypeSequence")
+    technique = text(group, "VolumeBasedCalculationTechnique").upper()
+    return (*_image_type(group, "FrameType"), *({technique} - {"", "NONE"}))
+
+
+def _kernel(dataset: Dataset) -> str:
+    said = [dataset, *(functional_group(dataset, 0, keyword) for keyword in KERNEL_GROUPS)]
+    return next(filter(None, (text(each, "ConvolutionKernel") for each in said)), "")
 
 
 # ── Single values ─────────────────────────────────────────────────────────────────────────────
@@ -224,8 +319,8 @@ def transfer_syntax(dataset: Dataset) -> str:
     return str(ExplicitVRLittleEndian if little else ExplicitVRBigEndian)
 
 
-def _image_type(dataset: Dataset) -> tuple[str, ...]:
-    found = value(dataset, "ImageType")
+def _image_type(dataset: Dataset, keyword: str) -> tuple[str, ...]:
+    found = value(dataset, keyword)
     many = found if isinstance(found, MultiValue) else [found]
     return tuple(str(each).strip().upper() for each in many if each)
 

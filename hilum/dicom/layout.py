@@ -22,6 +22,7 @@ from hilum.errors import (
     NotAxial,
     SeriesError,
     SingleSlice,
+    UnreadablePixels,
 )
 from hilum.study import Instance, Series
 
@@ -74,11 +75,12 @@ class Layout:
 
 
 def lay_out(series: Series, same_image: SameImage) -> Layout:
-    """Return the order and the geometry of a series.
+    """Return the order and the geometry of a series, enhanced ones frame by frame.
 
     Raises:
         SeriesError: its subclass names what keeps the slices from being one grid.
     """
+    series = series.by_slice()
     check_headers(series)
     check_alike(series)
     ordered, repeats = _without_repeats(in_order(series.instances), series, same_image)
@@ -102,7 +104,8 @@ def check_headers(series: Series) -> None:
         (_has_place, MissingPosition, "no usable position and orientation in the patient"),
         (_has_spacing, MissingSpacing, "no usable pixel spacing"),
         (_has_size, MixedSizes, "no rows and columns"),
-        (_has_rescale, MissingRescale, "no usable rescale slope and intercept"),
+        (_has_rescale, MissingRescale, "no usable rescale slope and intercept to HU"),
+        (_has_image, UnreadablePixels, "no image in its file"),
     )
     for is_met, error, lack in needs:
         lacking = [instance for instance in series.instances if not is_met(instance)]
@@ -177,6 +180,10 @@ def _has_rescale(instance: Instance) -> bool:
     return instance.has_rescale
 
 
+def _has_image(instance: Instance) -> bool:
+    return instance.frame < instance.frames
+
+
 # ── Order, repeats, gaps ──────────────────────────────────────────────────────────────────────
 
 
@@ -230,9 +237,10 @@ def _step_mm(before: Instance, after: Instance) -> float:
 
 def name(instance: Instance) -> str:
     """Return what people call a slice: its number, or its UID where it has none."""
-    if instance.instance_number is None:
-        return f"instance {instance.sop_instance_uid}"
-    return f"instance {instance.instance_number}"
+    number = instance.instance_number
+    named = f"instance {instance.sop_instance_uid if number is None else number}"
+    # People and DICOM count frames from 1.
+    return named if instance.frames == 1 else f"frame {instance.frame + 1} of {named}"
 
 
 def _placed(instance: Instance) -> str:

@@ -13,10 +13,14 @@ import numpy as np
 from pydicom.uid import UID, CTImageStorage
 
 from hilum.dicom import geometry
+from hilum.dicom.header import ENHANCED
 from hilum.dicom.layout import GAP, ORIENTATION_TOLERANCE, SAME_PLACE_MM, in_order
 from hilum.dicom.quiet import quiet
 from hilum.dicom.selection import NO_ANATOMY, best_of, is_original, outdone, reason_for, sort_out
 from hilum.study import Series, Study
+
+FROM_SCANNERS: Final = ENHANCED | {CTImageStorage}
+"""Objects that hold what a scanner saw; programs that write names use others."""
 
 AXES: Final = ("sagittal", "coronal", "axial")
 """Planes by the axis their normal follows: x to the left, y to the back, z to the head."""
@@ -129,7 +133,8 @@ def score_series(study: Study) -> list[Sheet]:
 
 
 def _sheet(series: Series, outcome: Outcome, code: str | None, reason: str) -> Sheet:
-    first = series.instances[0]
+    slices = series.by_slice()
+    first = slices.instances[0]
     return Sheet(
         series_uid=series.series_uid,
         outcome=outcome,
@@ -140,16 +145,16 @@ def _sheet(series: Series, outcome: Outcome, code: str | None, reason: str) -> S
         body_part=series.body_part,
         photometric=series.photometric,
         is_original=is_original(first),
-        plane=_plane(series),
+        plane=_plane(slices),
         instances=len(series.instances),
         frames=sum(instance.frames for instance in series.instances),
         rows=first.rows,
         columns=first.columns,
         pixel_spacing_mm=first.pixel_spacing_mm,
-        steps=_steps(series),
-        has_rescale=all(instance.has_rescale for instance in series.instances),
+        steps=_steps(slices),
+        has_rescale=all(instance.has_rescale for instance in slices.instances),
         transfer_syntaxes=_transfer_syntaxes(series),
-        burned_in=_burned_in(series),
+        burned_in=_burned_in(slices),
     )
 
 
@@ -204,7 +209,7 @@ def _burned_in(series: Series) -> BurnedIn:
     if series.burned_in == "YES" or WITH_TEXT & kinds:
         return BurnedIn.YES
     from_scanner = all(
-        one.sop_class_uid == CTImageStorage and is_original(one) for one in series.instances
+        one.sop_class_uid in FROM_SCANNERS and is_original(one) for one in series.instances
     )
     if series.burned_in == "NO" or from_scanner:
         return BurnedIn.NO

@@ -3,6 +3,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 from hilum.dicom.geometry import MAX_AXIAL_ANGLE, Turn, axial_angle
 from hilum.dicom.header import Header, read_header
 from hilum.dicom.layout import Layout, lay_out
-from hilum.dicom.pixels import read_hu
+from hilum.dicom.pixels import Images, read_hu
 from hilum.dicom.quiet import quiet
 from hilum.dicom.selection import check_kind
-from hilum.errors import MissingSpacing, MixedStudies, NoDicom
+from hilum.errors import MissingSpacing, MixedStudies, NoCtSeries, NoDicom, UnknownSlice
 from hilum.jobs import Progress, Stage, ignore_progress
 from hilum.study import Instance, Series, Study
 from hilum.volume import Volume
@@ -58,18 +59,30 @@ def read_grid(layout: Layout, progress: Progress = ignore_progress) -> Volume:
         SeriesError: its subclass names what is wrong with an image.
     """
     voxels = _read_slices(layout, progress)
-    names = tuple(instance.sop_instance_uid for instance in layout.instances)
-    return Volume(voxels, layout.affine, names, layout.warnings)
+    return Volume(
+        voxels,
+        layout.affine,
+        tuple(instance.sop_instance_uid for instance in layout.instances),
+        layout.warnings,
+        tuple(instance.frame + 1 for instance in layout.instances),
+    )
 
 
-def read_slice(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
+def read_slice(
+    path: Path, frame: int | None = None
+) -> tuple[NDArray[np.int16], tuple[float, float]]:
     """Return one file's image in Hounsfield units, [y, x], and its pixel spacing y, x in mm.
 
     An axial slice is turned upright as in a volume; any other stays as it is stored.
 
+    Args:
+        path: of one slice, or of an enhanced instance.
+        frame: which of its frames, from 0; None where there must be one alone.
+
     Raises:
         NoDicom: the file is not a DICOM instance.
-        NoCtSeries: it is not a CT slice.
+        NoCtSeries: it is not a CT slice, or several.
+        UnknownSlice: it has no such frame.
         SeriesError: its subclass names what is wrong with the image.
     """
     with quiet():
@@ -77,7 +90,7 @@ def read_slice(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
     if header is None:
         raise NoDicom("The file is not a DICOM instance with its three UIDs.")
     check_kind(_one_series([header]))
-    instance = header.instance
+    instance = _frame_of(header.instance, frame)
     if instance.pixel_spacing_mm is None:
         raise MissingSpacing(f"Instance {instance.sop_instance_uid} has no usable pixel spacing.")
     turn = _slice_turn(instance)
@@ -88,7 +101,22 @@ def read_slice(path: Path) -> tuple[NDArray[np.int16], tuple[float, float]]:
 
 def same_image(one: Instance, other: Instance) -> bool:
     """Tell whether two instances hold the same Hounsfield units."""
-    return np.array_equal(read_hu(one), read_hu(other))
+    with Images() as images:
+        return np.array_equal(images.read_hu(one), images.read_hu(other))
+
+
+def _frame_of(instance: Instance, frame: int | None) -> Instance:
+    slices = instance.slices or (instance,)
+    if frame is None and len(slices) > 1:
+        raise NoCtSeries(
+            f"Instance {instance.sop_instance_uid} holds {len(slices)} slices, expected one."
+        )
+    if (frame or 0) >= len(slices):
+        raise UnknownSlice(
+            f"Instance {instance.sop_instance_uid} has no frame {(frame or 0) + 1}; there are 1 to"
+            f" {len(slices)}."
+        )
+    return slices[frame or 0]
 
 
 def _files(source: Path | Iterable[Path]) -> Iterator[Path]:
@@ -132,13 +160,16 @@ def _burned_in(headers: list[Header]) -> str:
 
 def _read_slices(layout: Layout, progress: Progress) -> NDArray[np.int16]:
     total = len(layout.instances)
-    shape = layout.turn.shape(layout.instances[0])
-    # One array for all, filled slice by slice: a long series is never held twice.
-    voxels = np.empty((total, *shape), np.int16)
     progress(Stage.READING, 0, total)
-    for index, instance in enumerate(layout.instances):
-        voxels[index] = layout.turn.apply(read_hu(instance))
-        progress(Stage.READING, index + 1, total)
+    with Images() as images:
+        upright = (layout.turn.apply(images.read_hu(one)) for one in layout.instances)
+        first = next(upright)
+        # One array for all, filled slice by slice: a long series is never held twice. Its size is
+        # that of an image, since a header may claim any.
+        voxels = np.empty((total, *first.shape), np.int16)
+        for index, image in enumerate(chain([first], upright)):
+            voxels[index] = image
+            progress(Stage.READING, index + 1, total)
     return voxels
 
 

@@ -3,17 +3,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
 from highdicom.color import CIELabColor
 from highdicom.seg import Segmentation, SegmentDescription
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
 
 from hilum.catalogue import Label
 from hilum.dicom.codes import ABNORMAL, LUNG, SIDES, code_item, lesion_code
+from hilum.dicom.header import ENHANCED
 from hilum.dicom.maker import algorithm, equipment
 from hilum.dicom.quiet import quiet
+from hilum.dicom.source import Source
 from hilum.dicom.uids import uid_of
 from hilum.findings import Analysis, Report
 
@@ -74,9 +79,10 @@ def segmentation(analysis: Analysis, labels: Sequence[Label]) -> Segmentation:
     descriptions = [
         _description(one, analysis.report, made["sop_instance_uid"]) for one in segments(labels)
     ]
+    stand_ins = _stand_ins(analysis.source)
     with quiet():
-        return Segmentation(
-            source_images=[analysis.source.headers[z] for z in chosen],
+        found = Segmentation(
+            source_images=[stand_ins[z] for z in chosen],
             pixel_array=analysis.source.as_stored(numbers[chosen]),
             segmentation_type="BINARY",
             segment_descriptions=descriptions,
@@ -86,6 +92,8 @@ def segmentation(analysis: Analysis, labels: Sequence[Label]) -> Segmentation:
             series_description=DESCRIPTION,
             **made,
         )
+        _refer_to_frames(found, analysis.source, [int(z) for z in chosen])
+    return found
 
 
 def _description(one: Segment, report: Report, sop_instance_uid: str) -> SegmentDescription:
@@ -104,3 +112,55 @@ def _description(one: Segment, report: Report, sop_instance_uid: str) -> Segment
     region = description.AnatomicRegionSequence[0]
     region.AnatomicRegionModifierSequence = [code_item(SIDES[one.side])]
     return description
+
+
+# ── Frames of enhanced instances ──────────────────────────────────────────────────────────────
+
+
+def _stand_ins(source: Source) -> list[Dataset]:
+    """Return a header of a classic instance for each slice, [z].
+
+    highdicom takes many slices, or one instance of frames; a series may be several of those.
+    """
+    return [
+        _stand_in(header, frame) if header.SOPClassUID in ENHANCED else header
+        for header, frame in zip_longest(source.headers, source.frame_numbers)
+    ]
+
+
+def _stand_in(header: Dataset, frame: int) -> Dataset:
+    plain = Dataset()
+    plain.update(header)
+    # New elements: setting a value would change the one that the header shares.
+    plain.add_new("SOPClassUID", "UI", CTImageStorage)
+    plain.add_new("SOPInstanceUID", "UI", uid_of(header.SOPInstanceUID, str(frame)))
+    return plain
+
+
+def _refer_to_frames(found: Segmentation, source: Source, chosen: Sequence[int]) -> None:
+    """Put the true instances and their frames in place of those that stood in for them."""
+    if not any(source.headers[z].SOPClassUID in ENHANCED for z in chosen):
+        return
+    stand_ins = _stand_ins(source)
+    slices = {stand_ins[z].SOPInstanceUID: z for z in chosen}
+    items = [
+        item
+        for group in found.PerFrameFunctionalGroupsSequence
+        for item in group.DerivationImageSequence[0].SourceImageSequence
+    ]
+    # Segments of one slice share their item.
+    for item in {id(item): item for item in items}.values():
+        z = slices[item.ReferencedSOPInstanceUID]
+        _refer(item, source.headers[z])
+        if source.headers[z].SOPClassUID in ENHANCED:
+            item.ReferencedFrameNumber = source.frame_numbers[z]
+    instances = {source.headers[z].SOPInstanceUID: source.headers[z] for z in chosen}
+    references = [_refer(Dataset(), header) for header in instances.values()]
+    found.SourceImageSequence = references
+    found.ReferencedSeriesSequence[0].ReferencedInstanceSequence = references
+
+
+def _refer(item: Dataset, header: Dataset) -> Dataset:
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item

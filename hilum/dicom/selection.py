@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which series of a study is read, by stated rules, and a sentence for every one that is not.
 
-A series is read when it is a classic axial CT of at least three slices. Among several:
+A series is read when it is an axial CT, classic or enhanced, of three slices or more. Of several:
 
 1. an original acquisition goes before a derived one;
 2. a lung kernel goes before a soft one, unless the soft series has more than twice its slices;
@@ -13,14 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from pydicom.uid import (
-    UID,
-    CTImageStorage,
-    EnhancedCTImageStorage,
-    LegacyConvertedEnhancedCTImageStorage,
-)
+from pydicom.uid import UID, CTImageStorage
 
 from hilum.dicom import geometry
+from hilum.dicom.header import ENHANCED
 from hilum.dicom.layout import (
     SAME_PLACE_MM,
     check_alike,
@@ -36,13 +32,21 @@ from hilum.study import Instance, Passed, Series, SeriesChoice, Study
 COMPARABLE: Final = 0.5
 """A lung kernel is preferred while its series has this share of the largest one's slices."""
 
-NO_ANATOMY: Final = frozenset({"LOCALIZER", "SCREEN SAVE", "MPR_3D", "VRT", "DOSE_INFO"})
+NO_ANATOMY: Final = frozenset(
+    {
+        *("LOCALIZER", "SCREEN SAVE", "MPR_3D", "VRT", "DOSE_INFO"),
+        *("VOLUME_RENDER", "SURFACE_RENDER"),  # of enhanced frames, PS3.3 C.8.16.2.1.3
+    }
+)
 """Values of ImageType that mark scouts, screen shots, renderings and dose sheets."""
 
-NO_DENSITY: Final = frozenset({"PROJECTION IMAGE", "MIP", "MIN_IP", "MINIP", "MAX_IP"})
-"""Values of ImageType that mark projections: their values are extremes over a slab."""
-
-ENHANCED: Final = frozenset({EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage})
+NO_DENSITY: Final = frozenset(
+    {
+        *("PROJECTION IMAGE", "MIP", "MIN_IP", "MINIP", "MAX_IP"),
+        *("MAXIMUM", "MINIMUM", "STD_DEVIATION", "SUBTRACTION", "DIVISION", "MULTIPLICATION"),
+    }
+)
+"""Values of ImageType that mark projections, whose values are extremes over a slab, and other sums."""
 
 LUNG_KERNELS: Final = (
     r"LUNG.*",  # GE and most others
@@ -110,7 +114,7 @@ def sort_out(study: Study) -> tuple[list[Candidate], list[Refused]]:
 
 def _candidate(series: Series) -> Candidate:
     check_kind(series)
-    slices = _without_scouts(series)
+    slices = _without_scouts(series.by_slice())
     check_headers(slices)
     check_alike(slices)
     places = _places(slices)
@@ -125,7 +129,7 @@ def _candidate(series: Series) -> Candidate:
 
 
 def check_kind(series: Series) -> None:
-    """Make sure that a series holds classic CT images.
+    """Make sure that a series holds CT images, of one slice each unless they are enhanced.
 
     Raises:
         NoCtSeries: it holds something else.
@@ -133,16 +137,18 @@ def check_kind(series: Series) -> None:
     first = series.instances[0]
     if series.modality not in {"CT", ""}:
         raise NoCtSeries(f"Series {series.series_uid} has modality {series.modality}, expected CT.")
-    if first.sop_class_uid in ENHANCED or first.frames > 1:
-        raise NoCtSeries(
-            f"Series {series.series_uid} is enhanced multi-frame CT ({first.frames} frames in one"
-            " instance), expected one slice an instance."
-        )
+    if first.sop_class_uid in ENHANCED:
+        return
     # Modality is absent from some anonymised files; the kind of object then tells.
     if first.sop_class_uid != CTImageStorage and (first.sop_class_uid or not series.modality):
         raise NoCtSeries(
             f"Series {series.series_uid} holds {_kind(first.sop_class_uid)},"
-            " expected CT Image Storage."
+            " expected CT Image Storage, classic or enhanced."
+        )
+    if first.frames > 1:
+        raise NoCtSeries(
+            f"Series {series.series_uid} is classic CT with {first.frames} frames in one instance,"
+            " expected one slice an instance."
         )
 
 

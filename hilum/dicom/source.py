@@ -57,16 +57,24 @@ class Source:
     """The slices a volume was read from.
 
     Attributes:
-        headers: one a slice, [z], without pixels: what derived objects copy and refer to.
+        headers: one a slice, [z], without pixels: what derived objects copy and refer to. Slices
+            that are frames of one instance bear its UID.
         turn: how each stored image was turned upright.
+        frame_numbers: which frame of its instance each slice is, from 1, [z]; empty where each
+            instance is one slice.
     """
 
     headers: tuple[Dataset, ...]
     turn: Turn
+    frame_numbers: tuple[int, ...] = ()
 
     def as_stored(self, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Turn a mask [z, y, x] back to the rows and columns of its slices."""
         return np.ascontiguousarray(self.turn.undo(mask))
+
+    def instances(self) -> list[Dataset]:
+        """Return a header for each instance, which may hold many slices."""
+        return list({one.SOPInstanceUID: one for one in self.headers}.values())
 
 
 def read_source(layout: Layout) -> Source:
@@ -79,7 +87,7 @@ def read_source(layout: Layout) -> Source:
     with quiet():
         dataset = header.open_dataset(
             first.path,
-            keywords=["SpecificCharacterSet", *ALWAYS, *WHERE_KNOWN],
+            keywords=["SpecificCharacterSet", *ALWAYS, *WHERE_KNOWN, *header.GROUPS],
             stop_before_pixels=True,
         )
         if dataset is None:
@@ -89,7 +97,8 @@ def read_source(layout: Layout) -> Source:
             # An object of frames must say one; slices that touch are as thick as they are apart.
             shared.SliceThickness = DSfloat(_step_mm(layout), auto_format=True)
         headers = tuple(_header(shared, instance) for instance in layout.instances)
-    return Source(headers, layout.turn)
+    frames = tuple(instance.frame + 1 for instance in layout.instances)
+    return Source(headers, layout.turn, frames)
 
 
 def _shared(dataset: Dataset, first: Instance) -> Dataset:
@@ -100,12 +109,13 @@ def _shared(dataset: Dataset, first: Instance) -> Dataset:
     shared = Dataset()
     shared.SpecificCharacterSet = "ISO_IR 192"
     shared.Modality = "CT"
-    # Whatever a slice in between says: the series was chosen as this.
-    shared.SOPClassUID = CTImageStorage
     for keyword in (*ALWAYS, *WHERE_KNOWN):
         value = usable(dataset, keyword)
         if value is not None or keyword in ALWAYS:
             setattr(shared, keyword, value)
+    if first.sop_class_uid in header.ENHANCED:
+        measures = header.functional_group(dataset, first.frame, "PixelMeasuresSequence")
+        shared.SliceThickness = usable(measures, "SliceThickness")
     if "FrameOfReferenceUID" not in shared:
         shared.FrameOfReferenceUID = uid_of("frame of reference", shared.SeriesInstanceUID)
     shared.Rows, shared.Columns = first.rows, first.columns
@@ -118,6 +128,9 @@ def _shared(dataset: Dataset, first: Instance) -> Dataset:
 def _header(shared: Dataset, instance: Instance) -> Dataset:
     plain = Dataset()
     plain.update(shared)
+    # Whatever a slice in between says: the series was chosen as CT.
+    enhanced = instance.sop_class_uid in header.ENHANCED
+    plain.SOPClassUID = instance.sop_class_uid if enhanced else CTImageStorage
     plain.SOPInstanceUID = instance.sop_instance_uid
     plain.ImagePositionPatient = _decimals(instance.position_mm)
     return plain

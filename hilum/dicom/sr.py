@@ -50,7 +50,7 @@ def measurement_report(
             title=codes.DCM.ImagingMeasurementReport,
         )
         found = sr.Comprehensive3DSR(
-            evidence=[segmentation, *analysis.source.headers],
+            evidence=[segmentation, *analysis.source.instances()],
             content=content[0],
             is_complete=True,
             series_description=DESCRIPTION,

@@ -124,9 +124,10 @@ def measure_slices(
     _, y_mm, x_mm = volume.spacing_mm
     lung_mm2 = np.count_nonzero(lungs, axis=(1, 2)) * y_mm * x_mm
     lesion_mm2 = np.count_nonzero(lesions, axis=(1, 2)) * y_mm * x_mm
+    frames = volume.frame_numbers or (1,) * len(volume.instance_uids)
     return tuple(
-        SliceBurden(index, uid, float(lung), float(lesion))
-        for index, (uid, lung, lesion) in enumerate(
-            zip(volume.instance_uids, lung_mm2, lesion_mm2, strict=True)
+        SliceBurden(index, uid, float(lung), float(lesion), frame)
+        for index, (uid, lung, lesion, frame) in enumerate(
+            zip(volume.instance_uids, lung_mm2, lesion_mm2, frames, strict=True)
         )
     )

@@ -95,7 +95,7 @@ def axial_volume(path: Path) -> tuple[str, Volume]:
         InputError: the file is not one axial slice in Hounsfield units; the class says how.
     """
     study = read_study(path)
-    instance = study.series[0].instances[0]
+    instance = study.series[0].by_slice().instances[0]
     _check_axial(instance)
     hu, spacing_mm = read_slice(path)
     return study.study_uid, _as_volume(hu, spacing_mm, instance.sop_instance_uid)

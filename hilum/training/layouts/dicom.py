@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from hilum.catalogue import CONSOLIDATION, CT_LESIONS, GROUND_GLASS
 from hilum.dicom.geometry import Turn
-from hilum.dicom.header import BROKEN, open_dataset, read_header, text
+from hilum.dicom.header import BROKEN, integer, open_dataset, read_header, text
 from hilum.dicom.quiet import quiet
 from hilum.dicom.read import read_study, read_volume
 from hilum.errors import ConfigurationError
@@ -165,7 +165,8 @@ def _paint(
     classes: Mapping[int, int],
 ) -> None:
     """Paint the frames of a segmentation over labels [z, y, x]; the higher class stays on top."""
-    slices = {uid: z for z, uid in enumerate(volume.instance_uids)}
+    names = zip(volume.instance_uids, volume.frame_numbers, strict=True)
+    slices: dict[tuple[str, int | None], int] = {name: z for z, name in enumerate(names)}
     shared = dataset.SharedFunctionalGroupsSequence[0]
     own_groups = dataset.PerFrameFunctionalGroupsSequence
     for frame, own in zip(_frames(dataset), own_groups, strict=True):
@@ -173,7 +174,7 @@ def _paint(
         if number not in classes:
             continue
         z = _place(own, volume, slices)
-        drawn = _turn(own, shared, series.instances[0]).apply(frame.astype(np.int16))
+        drawn = _turn(own, shared, series.by_slice().instances[0]).apply(frame.astype(np.int16))
         if drawn.shape != labels.shape[1:]:
             raise ConfigurationError(
                 f"Segmentation {dataset.SOPInstanceUID}: frames of {drawn.shape} pixels, expected "
@@ -225,12 +226,16 @@ def _frames(dataset: Dataset) -> NDArray[np.bool_]:
     return marked
 
 
-def _place(own: Dataset, volume: Volume, slices: Mapping[str, int]) -> int:
+def _place(own: Dataset, volume: Volume, slices: Mapping[tuple[str, int | None], int]) -> int:
     """Return the z of a frame: by the slice it was drawn on, else by where it lies."""
     for derivation in own.get("DerivationImageSequence") or []:
         for source in derivation.get("SourceImageSequence") or []:
-            if (uid := str(source.get("ReferencedSOPInstanceUID", ""))) in slices:
-                return slices[uid]
+            uid = str(source.get("ReferencedSOPInstanceUID", ""))
+            frame = (
+                integer(source, "ReferencedFrameNumber") if "ReferencedFrameNumber" in source else 1
+            )
+            if (uid, frame) in slices:
+                return slices[uid, frame]
     position = [float(each) for each in own.PlanePositionSequence[0].ImagePositionPatient]
     z = float((np.linalg.inv(volume.affine) @ [*position, 1.0])[0])
     if round(z) not in range(len(slices)):

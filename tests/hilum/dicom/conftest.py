@@ -1,17 +1,10 @@
 """Real DICOM files, unpacked once."""
 
-import tarfile
 from pathlib import Path
 
 import pytest
 
-
-def unpacked(archive: Path, folder: Path) -> Path:
-    if not archive.exists():
-        pytest.skip(f"{archive.name} is not here")
-    with tarfile.open(archive) as source:
-        source.extractall(folder, filter="data")
-    return folder
+from tests.archives import unpacked
 
 
 @pytest.fixture(scope="session")

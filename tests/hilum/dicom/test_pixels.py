@@ -102,7 +102,7 @@ def test_colour_is_refused(tmp_path: Path) -> None:
         hu(tmp_path, dataset)
 
 
-def test_several_frames_are_refused(tmp_path: Path) -> None:
+def test_several_frames_of_a_classic_slice_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnreadablePixels, match="has 2 frames, expected 1"):
         hu(tmp_path, tiny([0, 0], NumberOfFrames=2))
 
@@ -143,6 +143,14 @@ def test_frame_that_claims_another_size_is_refused_before_it_is_decoded(tmp_path
     )
 
     with pytest.raises(UnreadablePixels, match=r"decodes to \(192, 60000\), expected \(192, 192\)"):
+        hu(tmp_path, dataset)
+
+
+def test_size_that_no_scanner_makes_is_refused_before_there_is_room_for_it(tmp_path: Path) -> None:
+    [dataset] = phantoms.compressed(chest().datasets()[:1])
+    dataset.Rows = dataset.Columns = 65535
+
+    with pytest.raises(UnreadablePixels, match="65535 x 65535 px, expected at most 4096"):
         hu(tmp_path, dataset)
 
 

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+    SecondaryCaptureImageStorage,
+)
 
 from hilum.dicom.quality import BurnedIn, Outcome, Sheet, score_series
 from hilum.dicom.quiet import quiet
@@ -84,7 +87,10 @@ REFUSALS: dict[str, tuple[Callable[[Slices], Slices], str, dict[str, Any]]] = {
     ),
     "multi-frame": (
         lambda s: phantoms.setting(
-            s[:1], None, SOPClassUID=EnhancedCTImageStorage, NumberOfFrames=24
+            s[:1],
+            None,
+            SOPClassUID=MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+            NumberOfFrames=24,
         ),
         "no_ct_series",
         {"frames": 24, "instances": 1},

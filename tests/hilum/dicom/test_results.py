@@ -11,6 +11,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from hilum.dicom.quiet import quiet
 from hilum.dicom.results import RESULTS, result_objects
+from tests.enhanced import enhanced
 from tests.hilum.dicom.results import analysis_in, errors_of
 from tests.phantoms import chest, setting, without, write
 
@@ -52,6 +53,11 @@ VALID: dict[str, Callable[[Slices], Slices]] = {
     "another kind of object in between": lambda slices: setting(
         slices, [7], SOPClassUID=SecondaryCaptureImageStorage
     ),
+    "an enhanced instance": lambda slices: [enhanced(slices)],
+    "enhanced instances without a thickness": lambda slices: [
+        enhanced(said(SliceThickness=None)(slices[:9])),
+        enhanced(said(SliceThickness=None)(slices[9:])),
+    ],
     "a name in another alphabet": said(
         SpecificCharacterSet="ISO_IR 100", PatientName="Müller^Jürgen"
     ),

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedCTImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import EnhancedMRImageStorage, SecondaryCaptureImageStorage
 
 from hilum.dicom.read import read_study
 from hilum.dicom.selection import choose_ct_series, has_lung_kernel
@@ -137,8 +137,8 @@ def test_scout_filed_among_the_slices_is_left_out(tmp_path: Path) -> None:
     [
         ({"Modality": "MR"}, "has modality MR, expected CT"),
         ({"SOPClassUID": SecondaryCaptureImageStorage}, "holds Secondary Capture Image Storage"),
-        ({"SOPClassUID": EnhancedCTImageStorage}, "is enhanced multi-frame CT"),
-        ({"NumberOfFrames": 7}, r"enhanced multi-frame CT \(7 frames in one instance\)"),
+        ({"SOPClassUID": EnhancedMRImageStorage}, "holds Enhanced MR Image Storage"),
+        ({"NumberOfFrames": 7}, "is classic CT with 7 frames in one instance"),
         ({"ImageType": ["DERIVED", "SECONDARY", "MIP"]}, "expected cross-sections"),
         ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "expected cross-sections"),
     ],

@@ -1,6 +1,5 @@
 """The whole pipeline: what was planted is found, what is healthy stays clean, by real weights."""
 
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,8 @@ from hilum.jobs import Stage
 from hilum.phantom import Phantom, make_phantom
 from hilum.pipelines.analyse import analyse_fully
 from hilum.pipelines.one_slice import analyse_slice
+from tests.archives import unpacked
 from tests.phantoms import healthy, write_chest, zip_chest
-
-
-def unpacked(archive: Path, folder: Path) -> Path:
-    with tarfile.open(archive) as content:
-        content.extractall(folder, filter="data")
-    return next(folder.iterdir())
 
 
 def test_planted_lesions_are_found_with_their_volume(ill: Phantom, analysis: Analysis) -> None:
@@ -107,7 +101,7 @@ def test_a_network_that_is_not_there_is_refused_before_the_study_is_read(tmp_pat
 
 
 def test_a_real_chest_without_covid_reads_near_zero(shared_data: Path, tmp_path: Path) -> None:
-    study = unpacked(shared_data / "dicom-studies.tar.xz", tmp_path)
+    study = unpacked(shared_data / "dicom-studies.tar.xz", tmp_path) / "dicom-studies"
 
     report = hilum.analyse(study / "lung-dx-A0001", device="cpu")
 
@@ -126,7 +120,8 @@ def test_a_real_chest_without_covid_reads_near_zero(shared_data: Path, tmp_path:
 def test_real_slices_show_lesions_where_there_are_lungs_with_them(
     shared_data: Path, tmp_path: Path, patient: str, *, ill: bool
 ) -> None:
-    folder = unpacked(shared_data / "dicom-slices.tar.xz", tmp_path) / "ny-sbu" / patient / "axial"
+    slices = unpacked(shared_data / "dicom-slices.tar.xz", tmp_path) / "dicom-slices"
+    folder = slices / "ny-sbu" / patient / "axial"
 
     reports = [analyse_slice(path, device="cpu").report for path in sorted(folder.iterdir())]
 

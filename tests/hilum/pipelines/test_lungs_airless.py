@@ -14,7 +14,7 @@ from hilum.phantom import Effusion, Lobe, Phantom, make_phantom
 from hilum.pipelines.lungs import Lungs, find_lungs
 from hilum.volume import Volume
 from tests.analyses import volume_of
-from tests.hilum.dicom.conftest import unpacked
+from tests.archives import unpacked
 from tests.phantoms import airless, chest, effused, healthy
 
 SIDES = {"right": RIGHT_LUNG, "left": LEFT_LUNG}

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from hilum.errors import ConfigurationError
 from hilum.training.folds import group_of
 from hilum.training.layouts import read_examples
+from tests.enhanced import enhanced
 from tests.hilum.training.layouts.conftest import Marked, assert_same
 from tests.hilum.training.layouts.segmentations import GROUND_GLASS, segmentation
 from tests.phantoms import as_series, transposed, turned, write
@@ -56,6 +57,22 @@ def test_a_segmentation_may_be_stored_otherwise_than_its_series(
     upright = marked.phantom.datasets()
     seg = segmentation(upright, _masks(marked))
     write(tmp_path, [*transposed(marked.phantom.datasets()), seg])
+
+    assert_same(read_examples(tmp_path), marked)
+
+
+def test_a_segmentation_of_an_enhanced_series_is_found_by_its_frames(
+    marked: Marked, tmp_path: Path
+) -> None:
+    slices = marked.phantom.datasets()
+    frames = {one.SOPInstanceUID: number for number, one in enumerate(slices, 1)}
+    whole, seg = enhanced(slices), segmentation(slices, _masks(marked))
+    for own in seg.PerFrameFunctionalGroupsSequence:
+        [source] = own.DerivationImageSequence[0].SourceImageSequence
+        source.ReferencedFrameNumber = frames[source.ReferencedSOPInstanceUID]
+        source.ReferencedSOPInstanceUID = whole.SOPInstanceUID
+        del own.PlanePositionSequence
+    write(tmp_path, [whole, seg])
 
     assert_same(read_examples(tmp_path), marked)
 
