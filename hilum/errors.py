@@ -5,8 +5,9 @@ HilumError
 ├── InputError                 the request or the study is at fault: record it, never retry
 │   ├── UploadError            the bytes that were sent
 │   │   ├── EmptyUpload, NotZip, BrokenZip, EncryptedZip, NestedZip, ZipBomb, UnsafePath
-│   │   ├── UploadTooLarge, TooManyFiles, IncompleteUpload
-│   │   └── NoDicom, NoCtSeries, MixedStudies
+│   │   ├── UploadTooLarge, TooManyFiles, IncompleteUpload, ChecksumMismatch
+│   │   ├── NoDicom, NoCtSeries, MixedStudies
+│   │   └── NotDeidentifiable, BurnedInText
 │   ├── SeriesError            a series that cannot be one grid of voxels
 │   │   ├── SingleSlice, MixedOrientations, MixedSizes, MissingSlices, DuplicatePositions
 │   │   ├── MissingRescale, MissingSpacing, MissingPosition, NotAxial
@@ -14,7 +15,10 @@ HilumError
 │   ├── RequestError           what was asked for
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
-│   │   └── NotCancellable, IdempotencyConflict
+│   │   ├── UnknownObject, UnreadableObject
+│   │   ├── NotCancellable, IdempotencyConflict
+│   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
+│   │   └── WrongTusVersion
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
@@ -133,6 +137,12 @@ class IncompleteUpload(UploadError):
     code = "incomplete_upload"
 
 
+class ChecksumMismatch(UploadError):
+    """The bytes of a chunk are not those of its checksum."""
+
+    code = "checksum_mismatch"
+
+
 class NoDicom(UploadError):
     """The upload holds no DICOM instance."""
 
@@ -149,6 +159,18 @@ class MixedStudies(UploadError):
     """The upload holds instances of more than one study."""
 
     code = "mixed_studies"
+
+
+class NotDeidentifiable(UploadError):
+    """The confidentiality profile does not reach all that the object holds."""
+
+    code = "not_deidentifiable"
+
+
+class BurnedInText(UploadError):
+    """The pixels of the object may show who the patient is."""
+
+    code = "burned_in_text"
 
 
 # ── InputError: a series that cannot be one grid of voxels ────────────────────────────────────
@@ -289,6 +311,18 @@ class UnknownSlice(RequestError):
     code = "unknown_slice"
 
 
+class UnknownObject(RequestError):
+    """The study has no such series, instance, frame or value."""
+
+    code = "unknown_object"
+
+
+class UnreadableObject(RequestError):
+    """The stored object cannot be read as DICOM."""
+
+    code = "unreadable_object"
+
+
 class ReportNotReady(RequestError):
     """The job has no report yet."""
 
@@ -305,6 +339,42 @@ class IdempotencyConflict(RequestError):
     """The idempotency key was used for another request."""
 
     code = "idempotency_conflict"
+
+
+class UnknownUpload(RequestError):
+    """No upload of this tenant has this id."""
+
+    code = "unknown_upload"
+
+
+class UploadLocked(RequestError):
+    """Another request is writing to the upload."""
+
+    code = "upload_locked"
+
+
+class OffsetMismatch(RequestError):
+    """The chunk does not begin where the upload stands."""
+
+    code = "offset_mismatch"
+
+
+class UploadFailed(RequestError):
+    """The upload arrived whole, and its study could not be taken."""
+
+    code = "upload_failed"
+
+
+class TooManyUploads(RequestError):
+    """This tenant has begun too many uploads and not ended them."""
+
+    code = "too_many_uploads"
+
+
+class WrongTusVersion(RequestError):
+    """The client does not say that it speaks this version of tus."""
+
+    code = "wrong_tus_version"
 
 
 # ── InputError: who asked ─────────────────────────────────────────────────────────────────────
