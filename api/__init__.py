@@ -14,12 +14,13 @@ from api.openapi import describe, docs
 from api.pages import pages
 from api.parts import EXTENSION, Parts
 from api.reports import reports
+from api.resumable import resumable
 from api.studies import studies
 from api.tracing import follow_requests
 from hilum import __version__
 from hilum.settings import Settings
 
-BLUEPRINTS: Final = (studies, jobs, reports, catalogue, health, pages, docs)
+BLUEPRINTS: Final = (studies, resumable, jobs, reports, catalogue, health, pages, docs)
 
 LARGEST_BODY: Final = 64 * 1024
 """Bytes of a JSON body or a form; an upload sets its own limit."""

@@ -36,12 +36,13 @@ class Body:
         count: bytes read so far.
     """
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, *, stall_s: float | None = None) -> None:
         """Look at what the headers say of the body, before any of it is read.
 
         Args:
             settings: the limits.
             folder: on the disk that the body is written to.
+            stall_s: how long the client may be silent; `STALL_S` where absent.
 
         Raises:
             UploadTooLarge: the body is larger than the limit.
@@ -56,7 +57,8 @@ class Body:
         self._look(request.content_length or 0)
         self._expected = _expected_digest()
         self._digest = hashlib.sha256()
-        self._stream = _open_stream()
+        self._stall_s = STALL_S if stall_s is None else stall_s
+        self._stream = _open_stream(self._stall_s)
 
     def read(self, size: int = CHUNK) -> bytes:
         """Return the next bytes; none at the end.
@@ -72,7 +74,9 @@ class Body:
         except ClientDisconnected as error:
             # Werkzeug says so of every trouble on the wire.
             if isinstance(error.__context__, TimeoutError):
-                raise RequestTimeout(f"The client sent nothing for {STALL_S:.0f} s.") from error
+                raise RequestTimeout(
+                    f"The client sent nothing for {self._stall_s:.0f} s."
+                ) from error
             raise self._incomplete() from error
         self._account(data)
         return data
@@ -122,11 +126,11 @@ class Body:
         )
 
 
-def _open_stream() -> IO[bytes]:
+def _open_stream(stall_s: float) -> IO[bytes]:
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         # Gunicorn's threads wait for ever on a silent client; it resets this with each request.
-        connection.settimeout(STALL_S)
+        connection.settimeout(stall_s)
     # Counted here, where the limit is told in a sentence; Flask's own is for small bodies.
     request.max_content_length = sys.maxsize
     return request.stream

@@ -39,6 +39,7 @@ Every error is a problem document (RFC 9457) with a stable `code`; [all of them]
 PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "job_id": {"type": "string", "format": "uuid"},
     "study_id": {"type": "string", "format": "uuid"},
+    "upload_id": {"type": "string", "format": "uuid"},
     "kind": {"type": "string", "enum": ["lesions", "lungs"]},
     "index": {"type": "integer", "minimum": 0, "maximum": 99999},
 }

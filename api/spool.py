@@ -66,7 +66,7 @@ class SpoolFile:
         try:
             self._file.write(data)
         except OSError as error:
-            raise _as_full(error) from error
+            raise as_full(error) from error
         self._digest.update(data)
         self.size += len(data)
         return len(data)
@@ -85,7 +85,7 @@ class SpoolFile:
         try:
             self._file.close()
         except OSError as error:
-            raise _as_full(error) from error
+            raise as_full(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +100,8 @@ class SpoolFile:
         return SpooledFile(self.path, self._digest.hexdigest(), self.size)
 
 
-def _as_full(error: OSError) -> Exception:
+def as_full(error: OSError) -> Exception:
+    """Return what to raise where writing failed: a full disk has a name of its own."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageFull("The disk filled up while the upload was written.")
     return error

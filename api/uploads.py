@@ -20,7 +20,8 @@ from hilum.settings import MIB, Settings
 ZIP_TYPES: Final = frozenset({"application/zip", "application/x-zip-compressed"})
 """Media types of an archive; browsers on Windows send the second."""
 
-RAW_TYPES: Final = ZIP_TYPES | {"application/octet-stream", "application/dicom"}
+DICOM_TYPE: Final = "application/dicom"
+RAW_TYPES: Final = ZIP_TYPES | {"application/octet-stream", DICOM_TYPE}
 FORM_TYPE: Final = "multipart/form-data"
 
 MAX_FIELDS: Final = 16
@@ -120,9 +121,9 @@ def receive(folder: Path, settings: Settings) -> Upload:
     if request.mimetype == FORM_TYPE:
         return _receive_form(body, folder, settings)
     file = _receive_raw(body, folder / "body")
-    if request.mimetype == "application/dicom":
+    if request.mimetype == DICOM_TYPE:
         return Upload((file,), {})
-    return Upload(_unpacked(file, folder, settings), {})
+    return Upload(unpacked(file.path, folder, settings), {})
 
 
 def read_past(folder: Path, settings: Settings) -> Mapping[str, str]:
@@ -161,7 +162,7 @@ def _receive_form(body: Body, folder: Path, settings: Settings) -> Upload:
             " one archive or DICOM files alone."
         )
     if archives:
-        return Upload(_unpacked(archives[0], folder, settings), fields)
+        return Upload(unpacked(archives[0].path, folder, settings), fields)
     return Upload(tuple(loose), fields)
 
 
@@ -206,7 +207,13 @@ def _begins_as_zip(path: Path) -> bool:
         return stream.read(len(ZIP_MAGIC)) == ZIP_MAGIC
 
 
-def _unpacked(archive: SpooledFile, folder: Path, settings: Settings) -> tuple[SpooledFile, ...]:
+def unpacked(archive: Path, folder: Path, settings: Settings) -> tuple[SpooledFile, ...]:
+    """Return the files of an archive, which is removed.
+
+    Raises:
+        UploadError: its subclass names what is wrong with the archive.
+        StorageFull: the disk does not take them.
+    """
     target = folder / "unpacked"
     target.mkdir()
     limits = Limits(
@@ -215,7 +222,7 @@ def _unpacked(archive: SpooledFile, folder: Path, settings: Settings) -> tuple[S
         max_files=settings.max_files,
         min_free_mb=settings.min_free_mb,
     )
-    paths = unpack(archive.path, target, limits)
+    paths = unpack(archive, target, limits)
     # Its room is needed for what comes next.
-    archive.path.unlink()
+    archive.unlink()
     return tuple(spooled(path) for path in paths)

@@ -47,6 +47,30 @@ class Settings(BaseSettings):
     max_zip_ratio: int = Field(default=200, gt=1, description="Largest unpacked to packed ratio.")
     max_files: int = Field(default=10000, gt=0, description="Most files in one upload.")
     min_free_mb: int = Field(default=1024, ge=0, description="Disk kept free; below it, 507.")
+    upload_keep_h: int = Field(
+        default=24,
+        gt=0,
+        description="A resumable upload is forgotten so many hours after its last byte.",
+    )
+
+    study_quiet_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="A study sent by DICOM is complete when no instance came for so long.",
+    )
+    study_instances: int = Field(
+        default=0, ge=0, description="Or when it has so many instances; 0 asks for no number."
+    )
+    dimse_associations: int = Field(
+        default=16, gt=0, description="Most associations at a time; a further one is rejected."
+    )
+    dimse_certificate: str = Field(
+        default="", description="PEM file of the DICOM service's TLS; empty speaks without TLS."
+    )
+    dimse_private_key: str = Field(default="", description="PEM file of its private key.")
+    dimse_authorities: str = Field(
+        default="", description="PEM file of those whose certificates scanners must show."
+    )
 
     lease_s: int = Field(
         default=60, gt=0, description="A running job unheard of for so long is lost."

@@ -15,6 +15,7 @@ from db.claims import Artifact, claim_job, finish_job
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant, new_key
+from hilum.dicom.attributes import Attributes, read_attributes
 from hilum.dicom.results import result_objects
 from hilum.findings import Report, SliceBurden
 from hilum.masks import pack_masks
@@ -25,6 +26,7 @@ from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.analyses import analysis_of
 from tests.api.caller import Caller
+from tests.api.pieces import Pieces
 from tests.db.factories import make_report
 from tests.phantoms import chest, zip_chest
 
@@ -61,6 +63,18 @@ def caller(app: APIFlask, key: str) -> Caller:
 
 
 @pytest.fixture
+def pieces(caller: Caller) -> Pieces:
+    """The same hospital where the link is poor."""
+    return Pieces(caller)
+
+
+@pytest.fixture
+def upload(pieces: Pieces) -> str:
+    """The id of an upload that is under way."""
+    return pieces.begin(10).rpartition("/")[2]
+
+
+@pytest.fixture
 def stranger(app: APIFlask, sessions: Sessions) -> Caller:
     """Another hospital."""
     with sessions.begin() as session:
@@ -89,22 +103,22 @@ def finished(caller: Caller, archive: bytes, sessions: Sessions, store: StudySto
         claim = claim_job(session, UUID(job_id), worker="gpu", lease_s=60, max_attempts=3)
         assert claim is not None
         artifacts = [
-            Artifact(kind, media_type, store.put(io.BytesIO(data), f"{job_id}/{kind}"))
-            for kind, media_type, data in _files(phantom)
+            Artifact(kind, media_type, store.put(io.BytesIO(data), f"{job_id}/{kind}"), attributes)
+            for kind, media_type, data, attributes in _files(phantom)
         ]
         finish_job(session, claim, _report(phantom), artifacts)
     return job_id
 
 
-def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes]]:
+def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes, Attributes | None]]:
     middle = len(phantom.voxels) // 2
     picture = overlay_png(phantom.voxels[middle], phantom.lungs[middle], phantom.lesions[middle])
-    yield "masks", "application/zip", pack_masks(phantom.lungs, phantom.lesions)
-    yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine)
-    yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine)
-    yield "montage", "image/png", picture
+    yield "masks", "application/zip", pack_masks(phantom.lungs, phantom.lesions), None
+    yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine), None
+    yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine), None
+    yield "montage", "image/png", picture, None
     for name, data in result_objects(analysis_of(phantom)):
-        yield name, "application/dicom", data
+        yield name, "application/dicom", data, read_attributes(data)
 
 
 def _report(phantom: Phantom) -> Report:

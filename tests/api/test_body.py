@@ -63,6 +63,15 @@ def test_client_that_falls_silent_is_given_up(
             read.read()
 
 
+def test_where_what_came_is_kept_a_silent_client_is_given_up_sooner(
+    app: APIFlask, settings: Settings, tmp_path: Path, wire: Wire
+) -> None:
+    _, environment = wire
+
+    with upload(app, 10, **environment), pytest.raises(RequestTimeout, match=r"nothing for 0 s"):
+        Body(settings, tmp_path, stall_s=0.05).read()
+
+
 def test_body_that_breaks_off_is_incomplete(
     app: APIFlask, settings: Settings, tmp_path: Path, wire: Wire
 ) -> None:

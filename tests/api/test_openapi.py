@@ -24,6 +24,7 @@ def operations(document: Any) -> dict[str, Any]:
 def test_every_route_of_the_api_is_described(document: Any) -> None:
     assert sorted(operations(document)) == [
         "delete /v1/jobs/{job_id}",
+        "delete /v1/uploads/{upload_id}",
         "get /health/live",
         "get /health/ready",
         "get /v1/jobs",
@@ -38,8 +39,11 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /v1/reports/{job_id}/{kind}.dcm",
         "get /v1/studies",
         "get /v1/studies/{study_id}",
+        "get /v1/uploads/{upload_id}",
+        "patch /v1/uploads/{upload_id}",
         "post /v1/jobs",
         "post /v1/studies",
+        "post /v1/uploads",
     ]
 
 
@@ -53,7 +57,7 @@ def test_every_operation_has_a_sentence_and_an_id_of_its_own(document: Any) -> N
 def test_every_operation_stands_under_the_noun_it_is_about(document: Any) -> None:
     nouns = [tag["name"] for tag in document["tags"]]
 
-    assert nouns == ["Studies", "Jobs", "Reports", "Pipelines", "Health"]
+    assert nouns == ["Studies", "Uploads", "Jobs", "Reports", "Pipelines", "Health"]
     assert all(one["tags"][0] in nouns for one in operations(document).values())
 
 
