@@ -2,6 +2,7 @@
 """Every error as one problem document (RFC 9457), and the HTTP status of each."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -18,11 +19,21 @@ from hilum.errors import HilumError
 
 PROBLEM_JSON: Final = "application/problem+json"
 
-STATUS: Final[Mapping[type[HilumError], HTTPStatus]] = {
+
+class TusStatus(IntEnum):
+    """A status that tus has and HTTP's registry lacks."""
+
+    CHECKSUM_MISMATCH = 460
+
+
+Status = HTTPStatus | TusStatus
+
+STATUS: Final[Mapping[type[HilumError], Status]] = {
     # The bytes that were sent.
     errors.UploadError: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.EmptyUpload: HTTPStatus.BAD_REQUEST,
     errors.IncompleteUpload: HTTPStatus.BAD_REQUEST,
+    errors.ChecksumMismatch: TusStatus.CHECKSUM_MISMATCH,
     errors.NotZip: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BrokenZip: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.EncryptedZip: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -47,8 +58,16 @@ STATUS: Final[Mapping[type[HilumError], HTTPStatus]] = {
     errors.UnknownStudy: HTTPStatus.NOT_FOUND,
     errors.UnknownReport: HTTPStatus.NOT_FOUND,
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
+    errors.UnknownObject: HTTPStatus.NOT_FOUND,
+    errors.UnreadableObject: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ReportNotReady: HTTPStatus.CONFLICT,
     errors.NotCancellable: HTTPStatus.CONFLICT,
+    errors.UnknownUpload: HTTPStatus.NOT_FOUND,
+    errors.UploadLocked: HTTPStatus.LOCKED,
+    errors.OffsetMismatch: HTTPStatus.CONFLICT,
+    errors.UploadFailed: HTTPStatus.GONE,
+    errors.TooManyUploads: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.WrongTusVersion: HTTPStatus.PRECONDITION_FAILED,
     errors.RequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     # Who asked.
     errors.AccessError: HTTPStatus.UNAUTHORIZED,
@@ -62,6 +81,8 @@ STATUS: Final[Mapping[type[HilumError], HTTPStatus]] = {
 
 RETRY_AFTER_S: Final[Mapping[type[HilumError], int]] = {
     errors.ReportNotReady: 2,
+    errors.UploadLocked: 5,
+    errors.TooManyUploads: 60,
     errors.StorageFull: 60,
     errors.TransientError: 10,
 }
@@ -85,7 +106,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def status_of(error: type[HilumError]) -> HTTPStatus:
+def status_of(error: type[HilumError]) -> Status:
     """Return the HTTP status of an error class."""
     return _nearest(STATUS, error, HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -94,9 +115,7 @@ def _nearest(table: Mapping[type[HilumError], T], error: type[HilumError], defau
     return next((table[family] for family in error.__mro__ if family in table), default)
 
 
-def problem(
-    status: HTTPStatus, *, code: str, title: str, detail: str, fields: Any = None
-) -> Response:
+def problem(status: Status, *, code: str, title: str, detail: str, fields: Any = None) -> Response:
     """Return a problem document.
 
     Args:

@@ -6,11 +6,10 @@ series is the worker's to say, so that the study is kept and the job explains.
 """
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import structlog
@@ -23,17 +22,23 @@ from api.spool import SpooledFile
 from db.jobs import mark_rung, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
+from hilum.dicom.attributes import Attributes, read_attributes
+from hilum.dicom.identity import content_digest
 from hilum.dicom.quality import score_series
 from hilum.dicom.read import read_study
 from hilum.dicom.selection import choose_ct_series
+from hilum.dicom.uids import as_name
 from hilum.errors import SeriesError
 from hilum.storage import StoredFile, StudyStore
 from hilum.study import Instance, Series, Study
 
-SAFE_NAME: Final = re.compile(r"[0-9][0-9.]{0,63}(\.[0-9a-f]{12})?")
-"""A UID that may name a file: two dots alone would lead to another folder."""
-
 log = structlog.get_logger(__name__)
+
+
+T = TypeVar("T")
+
+Act = Callable[[Session, UUID], T]
+"""What is done with a study, by its id, in the transaction that finds or remembers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +48,13 @@ class Arrival:
     Attributes:
         study: its headers; no instance is there twice.
         files: its files by path.
-        slice_count: instances of the series that will be read.
+        content_sha256: hash over the sorted hashes of what its instances say: the same through any
+            door, in any order.
     """
 
     study: Study
     files: Mapping[Path, SpooledFile]
-    slice_count: int
-
-    @property
-    def content_sha256(self) -> str:
-        """Hash over the sorted hashes of the instances: the same through any door, in any order."""
-        hashes = sorted(self.files[instance.path].sha256 for instance in _instances(self.study))
-        return hashlib.sha256("".join(hashes).encode()).hexdigest()
+    content_sha256: str
 
 
 def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
@@ -66,17 +66,34 @@ def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
         StorageFull: the disk is nearly full; nothing was kept.
     """
     arrival = _look_at(files)
-    job, is_new = _known(arrival, order, parts) or _keep(arrival, order, parts)
-    log.info(
-        "study.received",
-        job_id=str(job.id),
-        study_uid=arrival.study.study_uid,
-        instances=len(arrival.files),
-        is_new=is_new,
-    )
+    slice_count = _slice_count(arrival.study)
+
+    def order_it(session: Session, study_id: UUID) -> tuple[JobRow, bool]:
+        return submit(session, order, study_id, slice_count)
+
+    job, is_new = _remember(arrival, order.tenant_id, parts, order_it)
+    _log(arrival, job_id=str(job.id), is_new=is_new)
     if is_new:
         ring(job, parts)
     return job
+
+
+def keep(files: Sequence[SpooledFile], tenant_id: UUID, parts: Parts) -> UUID:
+    """Keep the study that files hold although no pipeline reads it; return its id.
+
+    Raises:
+        NoDicom, MixedStudies: the files are no study.
+        StorageFull: the disk is nearly full; nothing was kept.
+    """
+    arrival = _look_at(files)
+    study_id = _remember(arrival, tenant_id, parts, lambda _session, study_id: study_id)
+    _log(arrival, study_id=str(study_id))
+    return study_id
+
+
+def _log(arrival: Arrival, **more: Any) -> None:
+    uid, count = arrival.study.study_uid, len(arrival.files)
+    log.info("study.received", study_uid=uid, instances=count, **more)
 
 
 def ring(job: JobRow, parts: Parts) -> None:
@@ -120,9 +137,12 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
 
 def _look_at(files: Sequence[SpooledFile]) -> Arrival:
     by_path = {file.path: file for file in files}
-    study = _each_once(read_study(by_path), by_path)
-    kept = {instance.path: by_path[instance.path] for instance in _instances(study)}
-    return Arrival(study, kept, _slice_count(study))
+    study = read_study(by_path)
+    digests = {one.path: content_digest(one.path) for one in _instances(study)}
+    study = _each_once(study, digests)
+    kept = {one.path: by_path[one.path] for one in _instances(study)}
+    content = "".join(sorted(digests[path] for path in kept))
+    return Arrival(study, kept, hashlib.sha256(content.encode()).hexdigest())
 
 
 def _slice_count(study: Study) -> int:
@@ -134,56 +154,59 @@ def _slice_count(study: Study) -> int:
     return len(chosen.instances)
 
 
-def _each_once(study: Study, files: Mapping[Path, SpooledFile]) -> Study:
+def _each_once(study: Study, digests: Mapping[Path, str]) -> Study:
     """Return the study without copies; a UID that two different files claim is kept for both."""
     seen: dict[str, set[str]] = {}
     return replace(
         study,
         series=tuple(
-            replace(series, instances=tuple(_first_of_each(series, files, seen)))
+            replace(series, instances=tuple(_first_of_each(series, digests, seen)))
             for series in study.series
         ),
     )
 
 
 def _first_of_each(
-    series: Series, files: Mapping[Path, SpooledFile], seen: dict[str, set[str]]
+    series: Series, digests: Mapping[Path, str], seen: dict[str, set[str]]
 ) -> Iterable[Instance]:
     for instance in series.instances:
-        uid, sha256 = instance.sop_instance_uid, files[instance.path].sha256
+        uid, digest = instance.sop_instance_uid, digests[instance.path]
         others = seen.setdefault(uid, set())
-        if sha256 in others:
+        if digest in others:
             continue
         # The second bearer of a UID gets a name of its own, or one of the two would be lost.
-        yield replace(instance, sop_instance_uid=f"{uid}.{sha256[:12]}") if others else instance
-        others.add(sha256)
+        yield replace(instance, sop_instance_uid=f"{uid}.{digest[:12]}") if others else instance
+        others.add(digest)
 
 
-def _known(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool] | None:
-    """Return a job for a study that is kept already, and whether the job is new."""
+def _remember(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
+    """Act on the study that is kept already, else keep it first."""
     with parts.sessions.begin() as session:
-        row = find_study(session, order.tenant_id, arrival.content_sha256)
-        return submit(session, order, row.id, arrival.slice_count) if row else None
+        row = find_study(session, tenant_id, arrival.content_sha256)
+        if row is not None:
+            return act(session, row.id)
+    return _keep(arrival, tenant_id, parts, act)
 
 
-def _keep(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool]:
+def _keep(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
     study_id = uuid4()
-    sheets = score_series(arrival.study)
     # Nobody knows of these keys before the commit, so they may be taken away again until then.
-    prefix = f"{order.tenant_id}/studies/{as_name(arrival.study.study_uid)}/{study_id}"
+    prefix = f"{tenant_id}/studies/{as_name(arrival.study.study_uid)}/{study_id}"
+    sheets, attributes = score_series(arrival.study), _attributes(arrival.study)
     try:
         stored = _store(arrival, prefix, parts.store)
         with parts.sessions.begin() as session:
             row = add_study(
                 session,
                 study_id=study_id,
-                tenant_id=order.tenant_id,
+                tenant_id=tenant_id,
                 study=arrival.study,
                 files=stored,
                 content_sha256=arrival.content_sha256,
                 sheets=sheets,
+                attributes=attributes,
             )
-            outcome = submit(session, order, row.id, arrival.slice_count)
+            outcome = act(session, row.id)
     except DBAPIError:
         # The commit may have been heard although its answer was not: files are not taken away.
         raise
@@ -196,6 +219,10 @@ def _keep(arrival: Arrival, order: Order, parts: Parts) -> tuple[JobRow, bool]:
     return outcome
 
 
+def _attributes(study: Study) -> dict[str, Attributes]:
+    return {one.sop_instance_uid: read_attributes(one.path) for one in _instances(study)}
+
+
 def _store(arrival: Arrival, prefix: str, store: StudyStore) -> dict[str, StoredFile]:
     store.check_space(sum(file.size for file in arrival.files.values()))
     stored = {}
@@ -205,13 +232,6 @@ def _store(arrival: Arrival, prefix: str, store: StudyStore) -> dict[str, Stored
             with instance.path.open("rb") as source:
                 stored[instance.sop_instance_uid] = store.put(source, f"{prefix}/{name}")
     return stored
-
-
-def as_name(uid: str) -> str:
-    """Return a UID as part of a key; one that could lead elsewhere becomes its hash."""
-    if SAFE_NAME.fullmatch(uid):
-        return uid
-    return f"odd-{hashlib.sha256(uid.encode()).hexdigest()[:32]}"
 
 
 def _instances(study: Study) -> Iterable[Instance]:

@@ -7,6 +7,7 @@ from typing import Final, Self
 from flask import current_app
 from sqlalchemy import Engine
 
+from api.inbox import Inbox
 from api.keys import KnownKeys
 from api.links import Links
 from api.queue import Bell
@@ -28,6 +29,7 @@ class Parts:
         engine, sessions: the database.
         store: studies and results.
         spool: where uploads lie while they are read.
+        inbox: where instances wait for the rest of their study.
         bell: tells the workers.
         keys: who called a moment ago.
         links: signs and reads links for people.
@@ -38,6 +40,7 @@ class Parts:
     sessions: Sessions
     store: StudyStore
     spool: Spool
+    inbox: Inbox
     bell: Bell
     keys: KnownKeys
     links: Links
@@ -52,6 +55,7 @@ class Parts:
             sessions=make_sessions(engine),
             store=StudyStore.open(settings.storage_url, min_free_mb=settings.min_free_mb),
             spool=Spool.open(settings.spool_dir),
+            inbox=Inbox.open(settings),
             bell=Bell(settings.redis_url),
             keys=KnownKeys(),
             links=Links(settings.secret_key),

@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session, aliased
 
 from db.reports import save_report
 from db.steps import START_OVER, take_step
+from db.studies import add_results
 from db.tables import ArtifactRow, JobRow
+from hilum.dicom.attributes import Attributes
 from hilum.errors import NetworkAbsent
 from hilum.findings import Report
 from hilum.jobs import JobStopped, Stage, State, overall_fraction
@@ -61,11 +63,13 @@ class Artifact:
         kind: its name in the API.
         media_type: for whoever downloads it.
         file: where it is kept.
+        attributes: what it is searched by; None of what is no DICOM object.
     """
 
     kind: str
     media_type: str
     file: StoredFile
+    attributes: Attributes | None = None
 
 
 def claim_job(
@@ -168,6 +172,8 @@ def finish_job(
         )
         for artifact in artifacts
     )
+    objects = ((one.attributes, one.file) for one in artifacts if one.attributes is not None)
+    add_results(session, ended[0], objects)
 
 
 def fail_job(session: Session, claim: Claim, code: str, message: str) -> bool:

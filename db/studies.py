@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session, selectinload
 
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow
 from db.session import Sessions
-from db.tables import InstanceRow, SeriesRow, StudyRow
+from db.tables import InstanceRow, JobRow, SeriesRow, StudyRow
+from hilum.dicom.attributes import Attributes, text_of
 from hilum.dicom.quality import Sheet
 from hilum.errors import UnknownStudy
 from hilum.storage import StoredFile
@@ -61,6 +62,7 @@ def add_study(
     files: Mapping[str, StoredFile],
     content_sha256: str,
     sheets: Iterable[Sheet] = (),
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> StudyRow:
     """Remember a stored study, and return its row.
 
@@ -75,7 +77,10 @@ def add_study(
         files: where each instance is kept, by SOP instance UID.
         content_sha256: hash over the sorted hashes of the instances.
         sheets: what the quality gate found of its series.
+        attributes: what each instance is searched by, by SOP instance UID.
     """
+    known = attributes or {}
+    said = next(iter(known.values())).study if known else None
     row: StudyRow | None = session.scalar(
         upsert(StudyRow)
         .values(
@@ -83,6 +88,9 @@ def add_study(
             tenant_id=tenant_id,
             study_uid=study.study_uid,
             study_date=parse_date(study.study_date),
+            patient_id=text_of(said or {}, "PatientID"),
+            accession_number=text_of(said or {}, "AccessionNumber"),
+            attributes=said,
             content_sha256=content_sha256,
             instance_count=len(files),
             size_bytes=sum(file.size for file in files.values()),
@@ -94,7 +102,7 @@ def add_study(
         return session.scalars(_by_content(tenant_id, content_sha256)).one()
     found = {sheet.series_uid: sheet.to_json() for sheet in sheets}
     for series in study.series:
-        _add_series(session, study_id, series, files, found.get(series.series_uid))
+        _add_series(session, study_id, series, files, found.get(series.series_uid), known)
     return row
 
 
@@ -104,34 +112,40 @@ def _add_series(
     series: Series,
     files: Mapping[str, StoredFile],
     sheet: dict[str, Any] | None,
+    attributes: Mapping[str, Attributes],
 ) -> None:
+    uids = [instance.sop_instance_uid for instance in series.instances]
     row = SeriesRow(
         study_id=study_id,
         series_uid=series.series_uid,
         modality=series.modality,
         description=series.description,
         kernel=series.kernel,
-        instance_count=len(series.instances),
+        instance_count=len(uids),
         sheet=sheet,
+        attributes=attributes[uids[0]].series if attributes else None,
     )
     session.add(row)
     session.flush()
     # The same instance sent twice is kept once.
-    kept = {
-        instance.sop_instance_uid: files[instance.sop_instance_uid] for instance in series.instances
-    }
-    instances = [_instance_values(row.id, uid, file) for uid, file in kept.items()]
+    instances = [
+        instance_values(row.id, uid, files[uid], attributes.get(uid)) for uid in dict.fromkeys(uids)
+    ]
     if instances:
         session.execute(insert(InstanceRow), instances)
 
 
-def _instance_values(series_id: UUID, uid: str, file: StoredFile) -> dict[str, Any]:
+def instance_values(
+    series_id: UUID, uid: str, file: StoredFile, attributes: Attributes | None
+) -> dict[str, Any]:
+    """Return the columns of one stored file."""
     return {
         "series_id": series_id,
         "sop_instance_uid": uid,
         "key": file.key,
         "sha256": file.sha256,
         "size_bytes": file.size,
+        "attributes": attributes.instance if attributes else None,
     }
 
 
@@ -189,16 +203,49 @@ def iterate_studies(
 
 
 def instance_keys(session: Session, study_id: UUID) -> list[InstanceRow]:
-    """Return the stored files of a study."""
-    of_study = select(InstanceRow).join(SeriesRow).where(SeriesRow.study_id == study_id)
-    return list(session.scalars(of_study.order_by(InstanceRow.id)))
+    """Return the stored files of a study, as they were sent."""
+    return list(session.scalars(_sent(study_id).order_by(InstanceRow.id)))
 
 
 def instance_by_uid(session: Session, study_id: UUID, sop_uid: str) -> InstanceRow | None:
     """Return the stored file of one instance of a study."""
-    return session.scalar(
-        select(InstanceRow)
-        .join(SeriesRow)
-        .where(SeriesRow.study_id == study_id, InstanceRow.sop_instance_uid == sop_uid)
-        .limit(1)
+    of_uid = InstanceRow.sop_instance_uid == sop_uid
+    return session.scalar(_sent(study_id).where(of_uid).limit(1))
+
+
+def _sent(study_id: UUID) -> Select[InstanceRow]:
+    of_study = select(InstanceRow).join(SeriesRow).where(SeriesRow.study_id == study_id)
+    return of_study.where(SeriesRow.job_id.is_(None))
+
+
+def newest_study(session: Session, tenant_id: UUID, study_uid: str) -> StudyRow | None:
+    """Return a tenant's last upload of a study."""
+    of_study = select(StudyRow).where(
+        StudyRow.tenant_id == tenant_id, StudyRow.study_uid == study_uid
     )
+    last = of_study.order_by(StudyRow.created_at.desc(), StudyRow.id.desc())
+    return session.scalar(last.limit(1))
+
+
+# ── Results as objects of the study ───────────────────────────────────────────────────────────
+
+
+def add_results(
+    session: Session, job: JobRow, objects: Iterable[tuple[Attributes, StoredFile]]
+) -> None:
+    """Remember objects that a job made, each a series of the study it read."""
+    for attributes, file in objects:
+        row = SeriesRow(
+            study_id=job.study_id,
+            job_id=job.id,
+            series_uid=text_of(attributes.series, "SeriesInstanceUID") or "",
+            modality=text_of(attributes.series, "Modality") or "",
+            description=text_of(attributes.series, "SeriesDescription") or "",
+            kernel="",
+            instance_count=1,
+            attributes=attributes.series,
+        )
+        session.add(row)
+        session.flush()
+        uid = text_of(attributes.instance, "SOPInstanceUID") or ""
+        session.execute(insert(InstanceRow), [instance_values(row.id, uid, file, attributes)])

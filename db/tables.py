@@ -92,6 +92,24 @@ class KeyRow(Row):
     tenant: Mapped[TenantRow] = relationship()
 
 
+class TitleRow(Row):
+    """An application entity title that a hospital's scanners call."""
+
+    __tablename__ = "titles"
+
+    title: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(
+        ForeignKey("tenants.id", ondelete="CASCADE"), index=True
+    )
+    order: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    """What is asked of each study: pipeline, network, priority, callback_url."""
+    calling: Mapped[list[Any]] = mapped_column(default=list)
+    """Titles that may call it; any may where it is empty."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    tenant: Mapped[TenantRow] = relationship()
+
+
 class StudyRow(Row):
     """One upload of a study; the same bytes are one row, more instances later are another."""
 
@@ -101,13 +119,21 @@ class StudyRow(Row):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     study_uid: Mapped[str]
     study_date: Mapped[date | None]
+    patient_id: Mapped[str | None]
+    accession_number: Mapped[str | None]
+    attributes: Mapped[dict[str, Any] | None]
+    """`hilum.dicom.attributes.Attributes.study`; none of what was kept before there were any."""
     content_sha256: Mapped[str]
     """Hash over the sorted hashes of the instances: the same through any door, in any order."""
     instance_count: Mapped[int]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
-    series: Mapped[list["SeriesRow"]] = relationship(back_populates="study")
+    series: Mapped[list["SeriesRow"]] = relationship(
+        back_populates="study",
+        primaryjoin="and_(StudyRow.id == SeriesRow.study_id, SeriesRow.job_id.is_(None))",
+    )
+    """What was sent, without what jobs made of it."""
 
     __table_args__ = (
         Index("uq_studies_tenant_content", "tenant_id", "content_sha256", unique=True),
@@ -119,24 +145,33 @@ class StudyRow(Row):
             text("coalesce(study_date, '0001-01-01'::date)"),
             "id",
         ),
-        Index("ix_studies_tenant_uid", "tenant_id", "study_uid"),
+        # The newest upload of a study is found by it too.
+        Index("ix_studies_tenant_uid", "tenant_id", "study_uid", "created_at", "id"),
+        Index("ix_studies_tenant_patient", "tenant_id", "patient_id"),
+        Index("ix_studies_tenant_accession", "tenant_id", "accession_number"),
     )
 
 
 class SeriesRow(Row):
-    """One series of a study."""
+    """One series of a study, as it was sent or as a job made it."""
 
     __tablename__ = "series"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     study_id: Mapped[UUID] = mapped_column(ForeignKey("studies.id", ondelete="CASCADE"), index=True)
-    series_uid: Mapped[str]
+    job_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("jobs.id", ondelete="CASCADE"), index=True
+    )
+    """Whose result it is; none of what was sent."""
+    series_uid: Mapped[str] = mapped_column(index=True)
     modality: Mapped[str]
     description: Mapped[str]
     kernel: Mapped[str]
     instance_count: Mapped[int]
     sheet: Mapped[dict[str, Any] | None]
     """`hilum.dicom.quality.Sheet.to_json()`; none of series kept before there were sheets."""
+    attributes: Mapped[dict[str, Any] | None]
+    """`hilum.dicom.attributes.Attributes.series`."""
 
     study: Mapped[StudyRow] = relationship(back_populates="series")
 
@@ -152,6 +187,8 @@ class InstanceRow(Row):
     key: Mapped[str] = mapped_column(unique=True)
     sha256: Mapped[str]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
+    attributes: Mapped[dict[str, Any] | None]
+    """`hilum.dicom.attributes.Attributes.instance`."""
 
     __table_args__ = (Index("ix_instances_series_uid", "series_id", "sop_instance_uid"),)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from db.claims import Artifact, Claim
+from hilum.dicom.attributes import read_attributes
 from hilum.dicom.results import RESULTS, result_objects
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
@@ -97,4 +98,5 @@ def _job_prefix(claim: Claim) -> str:
 
 def _write(kind: Kind, data: bytes, claim: Claim, store: StudyStore) -> Artifact:
     key = f"{_job_prefix(claim)}/{claim.token}/{kind.file_name}"
-    return Artifact(kind.kind, kind.media_type, store.put(io.BytesIO(data), key))
+    attributes = read_attributes(data) if kind.kind in DICOM else None
+    return Artifact(kind.kind, kind.media_type, store.put(io.BytesIO(data), key), attributes)

@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from api import create_app, intake
-from api.intake import as_name, take_in
+from api.intake import take_in
 from api.orders import Order
 from api.parts import EXTENSION, Parts
 from api.spool import SpooledFile, spooled
 from db.session import Sessions
 from db.tables import JobRow, StudyRow, TenantRow
+from hilum.dicom.uids import as_name
 from hilum.errors import StorageFull
 from hilum.jobs import Priority
 from hilum.settings import Settings

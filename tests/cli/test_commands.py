@@ -11,6 +11,7 @@ from cli.main import hilum
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import list_keys, tenant_of_key
+from db.titles import list_titles
 from hilum.settings import Settings
 from tests.cli.conftest import Server
 
@@ -49,6 +50,51 @@ def test_a_taken_name_is_refused(command: Command, tenant: TenantRow) -> None:
 
     assert result.exit_code == 1
     assert f"There is a tenant '{tenant.name}' already" in result.stderr
+
+
+def test_a_title_is_added_listed_and_removed(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    added = command("titles", "add", "HILUM_CT", tenant.name, "--priority", "stat", "--calling=CT1")
+    listed = command("titles", "list")
+    removed = command("titles", "remove", "HILUM_CT")
+    again = command("titles", "remove", "HILUM_CT")
+
+    assert added.exit_code == 0, added.output
+    assert all(each in listed.stdout for each in ("HILUM_CT", tenant.name, "priority=stat", "CT1"))
+    assert removed.exit_code == 0
+    assert again.exit_code == 1
+    with sessions.begin() as session:
+        assert list_titles(session) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("HILUM_CT", "nowhere"), "There is no tenant 'nowhere'"),
+        (("A" * 17, "st-vincent"), "expected 1 to 16 printable ASCII characters"),
+        (("A\\B", "st-vincent"), "expected 1 to 16 printable ASCII characters"),
+        (("HILUM_CT", "st-vincent", "--network", "resnet9000"), "unknown_network"),
+        (("HILUM_CT", "st-vincent", "--callback-url", "http://127.0.0.1/"), "unsafe_callback"),
+    ],
+)
+@pytest.mark.usefixtures("tenant")
+def test_a_title_that_could_not_work_is_refused(
+    command: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    result = command("titles", "add", *arguments)
+
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_a_taken_title_is_refused(command: Command, tenant: TenantRow) -> None:
+    command("titles", "add", "HILUM_CT", tenant.name)
+
+    result = command("titles", "add", "HILUM_CT", tenant.name)
+
+    assert result.exit_code == 1
+    assert "HILUM_CT is taken already" in result.stderr
 
 
 def test_a_new_key_is_all_that_standard_output_gets_and_it_works(

@@ -92,9 +92,10 @@ def test_every_variable_of_the_compose_file_is_in_the_example_environment() -> N
     assert [name for name in sorted(used) if f"{name}=" not in example] == []
 
 
-def test_the_port_is_open_to_this_machine_alone() -> None:
+def test_ports_are_open_to_this_machine_alone() -> None:
     assert SERVICES["api"]["ports"] == ["127.0.0.1:${API_PORT:-8080}:8080"]
-    assert [name for name in SERVICES if name != "api" and "ports" in SERVICES[name]] == []
+    assert SERVICES["dimse"]["ports"] == ["127.0.0.1:${DIMSE_PORT:-11112}:11112"]
+    assert {name for name in SERVICES if "ports" in SERVICES[name]} == {"api", "dimse"}
 
 
 def test_only_the_gpu_profile_asks_for_a_gpu() -> None:

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""STOW-RS (PS3.18 10.5): instances come in, each is answered for by itself."""
+
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from apiflask.exceptions import abort
+from flask import Response, request
+from marshmallow import RAISE
+
+from api.auth import by_key, tenant_id
+from api.dicomweb import dicomweb
+from api.orders import Order, OrderJSON
+from api.parts import parts
+from api.related import DICOM, Part, check_related, receive_related
+from hilum.dicom.header import Header, read_header
+
+DICOM_JSON: Final = "application/dicom+json"
+
+
+class Reason(IntEnum):
+    """Why an instance was not taken (PS3.18 Table I.2-2)."""
+
+    NOT_DICOM = 0xC000
+    """Cannot understand: no DICOM file with its three UIDs."""
+    OTHER_STUDY = 0xC409
+    """Cannot understand: its study is not the one in the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one part.
+
+    Attributes:
+        part: what came.
+        header: what it says of itself; None where it is no DICOM.
+        reason: why it was not taken; None where it was.
+    """
+
+    part: Part
+    header: Header | None
+    reason: Reason | None
+
+
+log = structlog.get_logger(__name__)
+
+
+@dicomweb.post("/studies")
+@dicomweb.auth_required(by_key)
+@dicomweb.input(OrderJSON, location="query", arg_name="query", unknown=RAISE)
+def store(query: dict[str, Any]) -> Response:
+    """Store instances of any studies."""
+    return _store(query, None)
+
+
+@dicomweb.post("/studies/<study_uid>")
+@dicomweb.auth_required(by_key)
+@dicomweb.input(OrderJSON, location="query", arg_name="query", unknown=RAISE)
+def store_in_study(study_uid: str, query: dict[str, Any]) -> Response:
+    """Store instances of one study."""
+    return _store(query, study_uid)
+
+
+def _store(query: dict[str, Any], study_uid: str | None) -> Response:
+    check_related()
+    accepted = request.accept_mimetypes
+    if accepted and not accepted.best_match([DICOM_JSON, "application/json"]):
+        abort(HTTPStatus.NOT_ACCEPTABLE, f"The answer is {DICOM_JSON}; Accept excludes it.")
+    # What is asked for and cannot be had is said before a gigabyte is sent.
+    Order.of(tenant_id(), query, idempotency_key=None, settings=parts().settings).find_network()
+    with parts().spool.folder() as folder:
+        received = receive_related(folder, parts().settings)
+        outcomes = [_judge(part, study_uid) for part in received]
+        taken = [one for one in outcomes if one.reason is None]
+        _keep(taken, query, tenant_id())
+    log.info("stow.received", stored=len(taken), refused=len(outcomes) - len(taken))
+    return Response(
+        json.dumps(_document(outcomes, study_uid)), _status(outcomes), mimetype=DICOM_JSON
+    )
+
+
+def _judge(part: Part, study_uid: str | None) -> Outcome:
+    header = read_header(part.file.path) if part.media_type == DICOM else None
+    if header is None:
+        return Outcome(part, None, Reason.NOT_DICOM)
+    is_other = study_uid is not None and header.study_uid != study_uid
+    return Outcome(part, header, Reason.OTHER_STUDY if is_other else None)
+
+
+def _keep(taken: list[Outcome], asked: dict[str, Any], tenant: UUID) -> None:
+    arrived = [(one.header.study_uid, one.part.file) for one in taken if one.header is not None]
+    parts().inbox.add(tenant, asked, arrived)
+
+
+def _status(outcomes: list[Outcome]) -> HTTPStatus:
+    refused = sum(one.reason is not None for one in outcomes)
+    if not refused:
+        return HTTPStatus.OK
+    return HTTPStatus.CONFLICT if refused == len(outcomes) else HTTPStatus.ACCEPTED
+
+
+# ── The answer (PS3.18 Table 10.5.3-1) ────────────────────────────────────────────────────────
+
+
+def _document(outcomes: list[Outcome], study_uid: str | None) -> dict[str, Any]:
+    stored = [one for one in outcomes if one.reason is None]
+    refused = [one for one in outcomes if one.reason is not None]
+    uids = {one.header.study_uid for one in stored if one.header is not None}
+    document: dict[str, Any] = {}
+    if stored and len(uids | ({study_uid} if study_uid else set())) == 1:
+        document["00081190"] = _element("UR", _address(uids.pop()))
+    if stored:
+        document["00081199"] = _element("SQ", *(_reference(one) for one in stored))
+    if refused:
+        document["00081198"] = _element("SQ", *(_reference(one) for one in refused))
+    return document
+
+
+def _reference(one: Outcome) -> dict[str, Any]:
+    reference: dict[str, Any] = {}
+    if one.header is not None:
+        instance = one.header.instance
+        reference["00081150"] = _element("UI", instance.sop_class_uid)
+        reference["00081155"] = _element("UI", instance.sop_instance_uid)
+    if one.reason is not None:
+        reference["00081197"] = _element("US", int(one.reason))
+    elif one.header is not None:
+        uids = (one.header.study_uid, one.header.series_uid, one.header.instance.sop_instance_uid)
+        reference["00081190"] = _element("UR", _address(*uids))
+    return reference
+
+
+def _address(*uids: str) -> str:
+    """Return where a study, series or instance can be retrieved once it is taken in."""
+    levels = ("studies", "series", "instances")
+    path = "/".join(f"{level}/{uid}" for level, uid in zip(levels, uids, strict=False))
+    return f"{request.host_url}dicom-web/{path}"
+
+
+def _element(vr: str, *values: Any) -> dict[str, Any]:
+    # An element without a value has no Value at all (PS3.18 F.2.5).
+    kept = [value for value in values if value != ""]
+    return {"vr": vr, "Value": kept} if kept else {"vr": vr}

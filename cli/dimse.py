@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`hilum dimse`: the service that scanners send to."""
+
+import signal
+from threading import Event
+
+import click
+
+from api.dimse import PORT, Scp
+from api.gatherer import Gatherer
+from api.parts import Parts
+from cli.terminal import narrate
+from db.schema import check_migrated
+from hilum.logs import configure_logs
+from hilum.settings import Settings
+
+
+@click.command(short_help="Run the DICOM service that scanners send to.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=PORT, show_default=True, type=click.IntRange(1, 65535))
+def dimse(host: str, port: int) -> None:
+    """Run the DICOM service that scanners send to; `hilum titles` says who may.
+
+    The settings come from the environment; Ctrl-C or SIGTERM ends it after the instance at hand.
+    """
+    settings = Settings.from_environment()
+    configure_logs(settings)
+    parts = Parts.assemble(settings)
+    check_migrated(parts.engine)
+    stopping = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    server, gatherer = Scp(parts).listen(host, port), Gatherer(parts)
+    gatherer.start()
+    narrate(f"Listening for scanners on {host}:{port}.")
+    stopping.wait()
+    server.shutdown()
+    gatherer.stop()
+    parts.close()

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The encodings of pixels that can be read here."""
+
+from functools import cache
+
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.uid import UID, AllTransferSyntaxes
+
+
+@cache
+def readable_syntaxes() -> tuple[UID, ...]:
+    """Return every transfer syntax that a decoder is installed for."""
+    return tuple(uid for uid in AllTransferSyntaxes if is_readable(uid))
+
+
+def is_readable(syntax: UID) -> bool:
+    """Tell whether pixels of a transfer syntax can be decoded."""
+    try:
+        return bool(get_decoder(syntax).is_available)
+    except NotImplementedError:
+        return False
