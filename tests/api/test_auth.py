@@ -18,6 +18,7 @@ from db.tenants import new_key, revoke_key
 from hilum.dicom.results import RESULTS
 from hilum.errors import WrongKey
 from tests.api.caller import Answer, Caller
+from tests.api.pieces import TUS
 
 OPEN = {"/", "/health/live", "/health/ready", "/problems", "/openapi.json", "/docs"}
 """Addresses that tell nothing of any hospital."""
@@ -40,6 +41,7 @@ def _fill(rule: Rule, ids: dict[str, str]) -> str:
     path = re.sub(r"<any\((\w+).*?\):kind>", r"\1", rule.rule).replace("<int:index>", "0")
     for name, value in ids.items():
         path = path.replace(f"<uuid:{name}>", value)
+    path = re.sub(r"<(path:)?(study_uid|series_uid|sop_uid|frames|place)>", "1", path)
     assert "<" not in path
     return path
 
@@ -48,8 +50,8 @@ def call(client: FlaskClient, method: str, path: str, headers: dict[str, str]) -
     return Answer.of(client.open(path, method=method, headers=headers))
 
 
-def test_no_view_of_rows_answers_without_a_key(app: APIFlask, finished: str) -> None:
-    calls = list(guarded_calls(app, job_id=finished, study_id=finished))
+def test_no_view_of_rows_answers_without_a_key(app: APIFlask, finished: str, upload: str) -> None:
+    calls = list(guarded_calls(app, job_id=finished, study_id=finished, upload_id=upload))
 
     answers = {each: call(app.test_client(), *each, {}) for each in calls}
 
@@ -58,20 +60,20 @@ def test_no_view_of_rows_answers_without_a_key(app: APIFlask, finished: str) -> 
 
 
 def test_every_view_of_one_job_is_404_for_another_hospital(
-    app: APIFlask, caller: Caller, stranger: Caller, finished: str
+    app: APIFlask, caller: Caller, stranger: Caller, finished: str, upload: str
 ) -> None:
     study_id = caller.get(f"/v1/jobs/{finished}").json["study_id"]
+    ids = {"job_id": finished, "study_id": study_id, "upload_id": upload}
     about_one = [
         (method, path)
-        for method, path in guarded_calls(app, job_id=finished, study_id=study_id)
-        if (finished in path or study_id in path) and path != f"/jobs/{finished}"
+        for method, path in guarded_calls(app, **ids)
+        if any(one in path for one in ids.values()) and path != f"/jobs/{finished}"
     ]
+    headers = stranger.headers(TUS | {"Upload-Offset": "0"})
 
-    refusals = {
-        each: call(stranger.client, *each, stranger.headers()).refusal for each in about_one
-    }
+    refusals = {each: call(stranger.client, *each, headers).refusal for each in about_one}
 
-    assert len(refusals) == 9
+    assert len(refusals) == 12
     assert {status for status, _ in refusals.values()} == {404}
     assert caller.get(f"/v1/jobs/{finished}").json["state"] == "succeeded"
 

@@ -8,6 +8,8 @@ from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from api.dicomweb.stow import Reason
+from api.dimse import Status
 from hilum.dicom import codes
 from tests.analyses import analysis_of
 from tests.docs.places import read
@@ -64,3 +66,15 @@ def test_every_concept_of_ours_is_listed_with_its_meaning() -> None:
 
     ours = [one for one in vars(codes).values() if isinstance(one, Code)]
     assert said == {one.value: one.meaning for one in ours if one.scheme_designator == codes.OWN}
+
+
+def test_every_status_of_c_store_is_named_and_no_other() -> None:
+    said = {int(status, 16) for status, _ in table("status")}
+
+    assert said == {status.value for status in Status}
+
+
+def test_every_failure_reason_of_stow_is_named_and_no_other() -> None:
+    said = {int(reason, 16) for reason, _ in table("FailureReason")}
+
+    assert said == {reason.value for reason in Reason}
