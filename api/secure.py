@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TLS for the scanners' door."""
+"""The scanners' door itself: who comes in, with TLS or without, and that it is closed behind them."""
 
 import socket
 import ssl
@@ -18,6 +18,26 @@ HANDSHAKE_S: Final = 10.0
 """A caller that has not shaken hands by then is hung up on."""
 
 
+class Closing(socket.socket):
+    """A connection that is closed where its other end is gone too: pynetdicom shuts down first."""
+
+    @override
+    def shutdown(self, how: int) -> None:
+        """Shut down, if there is still something to."""
+        with suppress(OSError):
+            super().shutdown(how)
+
+
+class ClosingTLS(ssl.SSLSocket):
+    """The same with TLS."""
+
+    @override
+    def shutdown(self, how: int) -> None:
+        """Shut down, if there is still something to."""
+        with suppress(OSError):
+            super().shutdown(how)
+
+
 class Door(ThreadedAssociationServer):
     """A server that shakes hands in the thread of each caller.
 
@@ -27,7 +47,8 @@ class Door(ThreadedAssociationServer):
     @override
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a caller without a word."""
-        return cast("socket.socket", self.socket).accept()
+        accepted, address = cast("socket.socket", self.socket).accept()
+        return Closing(fileno=accepted.detach()), address
 
     @override
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -68,6 +89,7 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
             raise MissingSetting(f"HILUM_DIMSE_CERTIFICATE and _PRIVATE_KEY: no file {path!r}.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = ClosingTLS
     try:
         context.load_cert_chain(settings.dimse_certificate, settings.dimse_private_key)
         if settings.dimse_authorities:

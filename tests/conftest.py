@@ -1,11 +1,14 @@
 """What every test may ask for: real servers, a clean database, a store, the shared data."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from socket import SHUT_RDWR
 
 import hypothesis
 import pytest
 import redis
+from pynetdicom.transport import AssociationSocket
 from sqlalchemy import Engine, text
 
 from cli.local import embedded_postgres, embedded_valkey
@@ -74,6 +77,19 @@ def settings(sessions: Sessions, postgres_url: str, redis_url: str, tmp_path: Pa
         threads=1,
         min_free_mb=16,
     )
+
+
+@pytest.fixture
+def scanners(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let scanners of pynetdicom close what their other end has closed, which they leave open."""
+
+    def close(association: AssociationSocket) -> None:
+        if association.socket is not None:
+            with suppress(OSError):
+                association.socket.shutdown(SHUT_RDWR)
+            association.socket.close()
+
+    monkeypatch.setattr(AssociationSocket, "_shutdown_socket", close)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ from tests.api.server import running_server
 from tests.archives import unpacked
 from tests.worker.processes import celery_worker, until
 
+pytestmark = pytest.mark.usefixtures("scanners")
+
 TITLE = "HILUM"
 
 

@@ -34,6 +34,8 @@ from tests.worker.pipelines import quick
 from worker.bench import Bench
 from worker.run import run
 
+pytestmark = pytest.mark.usefixtures("scanners")
+
 PLANTED = {
     "PatientName": "Plantedname^Anna",
     "PatientID": "PLANTEDID77",

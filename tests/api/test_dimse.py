@@ -32,6 +32,8 @@ from hilum.settings import Settings
 from tests.api.caller import Caller
 from tests.phantoms import compressed, write_chest
 
+pytestmark = pytest.mark.usefixtures("scanners")
+
 TITLE = "HILUM_CT"
 OPENSSL = shutil.which("openssl") or "openssl"
 
