@@ -1,7 +1,6 @@
 """One real study through every door, by clients that others wrote, and its results back."""
 
 import io
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from hilum.jobs import State
 from hilum.settings import Settings
 from tests.api.server import running_server
 from tests.archives import unpacked
+from tests.programs import installed
 from tests.worker.processes import celery_worker, until
 
 pytestmark = pytest.mark.usefixtures("scanners")
@@ -154,11 +154,10 @@ def by_c_store(site: Site) -> None:
 
 def by_dcmtk(program: str) -> Callable[[Site], None]:
     def send(site: Site) -> None:
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
+        path = installed(program, package="dcmtk")
         arguments = ["--scan-directories", "--recurse", "--call", TITLE]
         subprocess.run(
-            [program, *arguments, "127.0.0.1", str(site.port), str(site.folder)],
+            [path, *arguments, "127.0.0.1", str(site.port), str(site.folder)],
             check=True,
             capture_output=True,
             timeout=240,

@@ -31,11 +31,11 @@ from hilum.errors import MissingSetting
 from hilum.settings import Settings
 from tests.api.caller import Caller
 from tests.phantoms import compressed, write_chest
+from tests.programs import installed
 
 pytestmark = pytest.mark.usefixtures("scanners")
 
 TITLE = "HILUM_CT"
-OPENSSL = shutil.which("openssl") or "openssl"
 
 
 @pytest.fixture
@@ -251,7 +251,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
     subject = "subjectAltName=DNS:localhost"
     subprocess.run(
-        [OPENSSL, *words.split(), "-addext", subject, "-out", certificate, "-keyout", key],
+        [
+            installed("openssl", package="openssl"),
+            *words.split(),
+            "-addext",
+            subject,
+            "-out",
+            certificate,
+            "-keyout",
+            key,
+        ],
         check=True,
         capture_output=True,
     )
@@ -315,11 +324,21 @@ def test_absent_certificate_stops_the_service(parts: Parts) -> None:
 def test_dcmtk_sends_a_study(
     command: list[str], port: int, folder: Path, parts: Parts, sessions: Sessions
 ) -> None:
-    if shutil.which(command[0]) is None:
-        pytest.skip("DCMTK is not installed")
+    program, *options = command
+    program = installed(program, package="dcmtk")
 
     subprocess.run(
-        [*command, "--aetitle", "CT01", "--call", TITLE, "127.0.0.1", str(port), str(folder)],
+        [
+            program,
+            *options,
+            "--aetitle",
+            "CT01",
+            "--call",
+            TITLE,
+            "127.0.0.1",
+            str(port),
+            str(folder),
+        ],
         check=True,
         capture_output=True,
         timeout=120,
