@@ -230,7 +230,10 @@ def test_half_an_association_harms_nobody(port: int, start: bytes) -> None:
     with socket.create_connection(("127.0.0.1", port)) as stranger:
         stranger.sendall(start)
 
-    assert call(port).send_c_echo().Status == Status.SUCCESS
+    association = call(port)
+    answer = association.send_c_echo()
+    association.release()
+    assert answer.Status == Status.SUCCESS
 
 
 def test_instance_that_contradicts_its_message_is_refused(
