@@ -9,10 +9,10 @@ import click
 from api.dimse import PORT, Scp
 from api.gatherer import Gatherer
 from api.parts import Parts
+from cli.home import find_settings
 from cli.terminal import narrate
 from db.schema import check_migrated
 from hilum.logs import configure_logs
-from hilum.settings import Settings
 
 
 @click.command(short_help="Run the DICOM service that scanners send to.")
@@ -21,9 +21,10 @@ from hilum.settings import Settings
 def dimse(host: str, port: int) -> None:
     """Run the DICOM service that scanners send to; `hilum titles` says who may.
 
-    The settings come from the environment; Ctrl-C or SIGTERM ends it after the instance at hand.
+    The settings come from the environment, else from the `hilum serve` of this folder; Ctrl-C or
+    SIGTERM ends it after the instance at hand.
     """
-    settings = Settings.from_environment()
+    settings = find_settings()
     configure_logs(settings)
     parts = Parts.assemble(settings)
     check_migrated(parts.engine)

@@ -18,6 +18,7 @@ TALKATIVE = (
     "celery.app.trace",
     "celery.beat",
     "celery.worker.strategy",
+    "pynetdicom",
 )
 """Libraries that announce every routine step; what they warn of is still heard."""
 
