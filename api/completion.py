@@ -5,12 +5,12 @@ import os
 from uuid import UUID
 
 from api.announcement import Announcement
-from api.intake import take_in
+from api.intake import check_repeat, take_in
 from api.orders import Order
 from api.partial import DATA, Outcome, Partial
 from api.parts import Parts
 from api.writer import Writer
-from db.jobs import check_same, find_job_by_idempotency_key
+from db.jobs import find_job_by_idempotency_key
 from db.tables import JobRow
 from hilum.errors import InputError
 
@@ -42,12 +42,7 @@ def submitted_before(order: Order, parts: Parts) -> JobRow | None:
     with parts.sessions.begin() as session:
         job = find_job_by_idempotency_key(session, order.tenant_id, order.idempotency_key)
     if job is not None:
-        check_same(
-            job,
-            study_id=job.study_id,
-            pipeline=order.pipeline,
-            network_asked=order.network_asked,
-        )
+        check_repeat(job, order)
     return job
 
 

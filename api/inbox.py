@@ -107,7 +107,7 @@ class Inbox:
         for folder in folders:
             with suppress(FileNotFoundError):
                 _sync(folder)
-            _sync(place)
+        _sync(place)
 
     def pending(self) -> Iterator[Pending]:
         """Yield every study that is coming in."""

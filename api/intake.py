@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
-from db.jobs import mark_rung, repeated_job, submit_job
+from db.jobs import check_same, mark_rung, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
 from hilum.dicom.attributes import Attributes, read_attributes
@@ -101,6 +101,21 @@ def ring(job: JobRow, parts: Parts) -> None:
     if parts.bell.ring(job):
         with parts.sessions.begin() as session:
             mark_rung(session, [job.id])
+
+
+def check_repeat(job: JobRow, order: Order) -> None:
+    """Make sure that an order is the one that the job of its idempotency key was made for.
+
+    Raises:
+        IdempotencyConflict: it asks for another pipeline or network.
+    """
+    # A client that lost its answer sends the same study, and nobody need unpack it again.
+    check_same(
+        job,
+        study_id=job.study_id,
+        pipeline=order.pipeline,
+        network_asked=order.network_asked,
+    )
 
 
 def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> tuple[JobRow, bool]:

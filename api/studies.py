@@ -11,7 +11,7 @@ from marshmallow import RAISE
 from api import exports
 from api.auth import by_key, tenant_id
 from api.exports import csv_response
-from api.intake import take_in
+from api.intake import check_repeat, take_in
 from api.jobs import answer_job
 from api.lists import StudiesQuery, Wanted
 from api.orders import Order, OrderJSON, UploadHeaders
@@ -20,7 +20,7 @@ from api.schemas.fields import BINARY, CSV
 from api.schemas.jobs import JobHeaders, JobJSON
 from api.schemas.studies import StudiesJSON, StudyJSON
 from api.uploads import FORM_TYPE, check_media_type, read_past, receive
-from db.jobs import check_same, find_job_by_idempotency_key
+from db.jobs import find_job_by_idempotency_key
 from db.studies import StudyFilter, iterate_studies, list_studies, study_for
 from db.tables import JobRow, StudyRow
 
@@ -91,14 +91,7 @@ def _submitted_before(query: dict[str, Any], key: str | None) -> JobRow | None:
         return None
     with parts().spool.folder() as folder:
         fields = read_past(folder, parts().settings)
-    order = _order({**query, **fields}, key)
-    # A client that lost its answer sends the same study, and nobody need unpack it again.
-    check_same(
-        job,
-        study_id=job.study_id,
-        pipeline=order.pipeline,
-        network_asked=order.network_asked,
-    )
+    check_repeat(job, _order({**query, **fields}, key))
     return job
 
 

@@ -138,12 +138,12 @@ def _study(row: StudyRow, contents: Contents) -> JSONObject:
     content = contents.studies.get(row.study_uid)
     date = row.study_date and f"{row.study_date:%Y%m%d}"
     return {
-        **(row.attributes or _plain(StudyDate=("DA", date))),
+        **(row.attributes or plain(StudyDate=("DA", date))),
         tag_of("SpecificCharacterSet"): UTF_8,
-        **_plain(
+        **plain(
             StudyInstanceUID=("UI", row.study_uid),
             InstanceAvailability=("CS", "ONLINE"),
-            RetrieveURL=("UR", _url(study_uid=row.study_uid)),
+            RetrieveURL=("UR", address(study_uid=row.study_uid)),
             ModalitiesInStudy=("CS", *(content.modalities if content else ())),
             NumberOfStudyRelatedSeries=("IS", content and content.series),
             NumberOfStudyRelatedInstances=("IS", content and content.instances),
@@ -153,12 +153,12 @@ def _study(row: StudyRow, contents: Contents) -> JSONObject:
 
 def _series(study: StudyRow, row: SeriesRow, contents: Contents) -> JSONObject:
     count = contents.series.get((study.study_uid, row.series_uid))
-    plain = _plain(Modality=("CS", row.modality), SeriesDescription=("LO", row.description))
+    noted = plain(Modality=("CS", row.modality), SeriesDescription=("LO", row.description))
     return {
-        **(row.attributes or plain),
-        **_plain(
+        **(row.attributes or noted),
+        **plain(
             SeriesInstanceUID=("UI", row.series_uid),
-            RetrieveURL=("UR", _url(study_uid=study.study_uid, series_uid=row.series_uid)),
+            RetrieveURL=("UR", address(study_uid=study.study_uid, series_uid=row.series_uid)),
             NumberOfSeriesRelatedInstances=("IS", count),
         ),
     }
@@ -166,19 +166,20 @@ def _series(study: StudyRow, row: SeriesRow, contents: Contents) -> JSONObject:
 
 def _instance(study: StudyRow, series: SeriesRow, row: InstanceRow) -> JSONObject:
     uid = row.sop_instance_uid
-    url = _url(study_uid=study.study_uid, series_uid=series.series_uid, sop_uid=uid)
+    url = address(study_uid=study.study_uid, series_uid=series.series_uid, sop_uid=uid)
     return {
-        **(row.attributes or _plain(SOPClassUID=("UI", None))),
-        **_plain(SOPInstanceUID=("UI", uid), RetrieveURL=("UR", url)),
+        **(row.attributes or plain(SOPClassUID=("UI", None))),
+        **plain(SOPInstanceUID=("UI", uid), RetrieveURL=("UR", url)),
     }
 
 
-def _url(**uids: str) -> str:
+def address(**uids: str) -> str:
+    """Return where a study, a series or an instance is fetched, by study_uid and so on."""
     view = {1: "study", 2: "series", 3: "instance"}[len(uids)]
     return url_for(f"dicomweb.{view}", **uids, _external=True)
 
 
-def _plain(**attributes: tuple[Any, ...]) -> JSONObject:
+def plain(**attributes: tuple[Any, ...]) -> JSONObject:
     """Return attributes, each a value representation and its values, as JSON."""
     return {
         tag_of(keyword): {"vr": vr} | ({"Value": kept} if (kept := _there(values)) else {})
@@ -187,4 +188,5 @@ def _plain(**attributes: tuple[Any, ...]) -> JSONObject:
 
 
 def _there(values: list[Any]) -> list[Any]:
-    return [value for value in values if value not in {None, ""}]
+    # Items of sequences cannot be hashed.
+    return [value for value in values if value is not None and value != ""]

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from enum import IntEnum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -15,12 +15,12 @@ from marshmallow import RAISE
 
 from api.auth import by_key, tenant_id
 from api.dicomweb import dicomweb
+from api.dicomweb.qido import DICOM_JSON, JSON_TYPES
+from api.dicomweb.results import address, plain
 from api.orders import Order, OrderJSON
 from api.parts import parts
 from api.related import DICOM, Part, check_related, receive_related
 from hilum.dicom.header import Header, read_header
-
-DICOM_JSON: Final = "application/dicom+json"
 
 
 class Reason(IntEnum):
@@ -69,7 +69,7 @@ def store_in_study(study_uid: str, query: dict[str, Any]) -> Response:
 def _store(query: dict[str, Any], study_uid: str | None) -> Response:
     check_related()
     accepted = request.accept_mimetypes
-    if accepted and not accepted.best_match([DICOM_JSON, "application/json"]):
+    if accepted and not accepted.best_match(JSON_TYPES):
         abort(HTTPStatus.NOT_ACCEPTABLE, f"The answer is {DICOM_JSON}; Accept excludes it.")
     # What is asked for and cannot be had is said before a gigabyte is sent.
     Order.of(tenant_id(), query, idempotency_key=None, settings=parts().settings).find_network()
@@ -113,36 +113,30 @@ def _document(outcomes: list[Outcome], study_uid: str | None) -> dict[str, Any]:
     uids = {one.header.study_uid for one in stored if one.header is not None}
     document: dict[str, Any] = {}
     if stored and len(uids | ({study_uid} if study_uid else set())) == 1:
-        document["00081190"] = _element("UR", _address(uids.pop()))
+        document |= plain(RetrieveURL=("UR", address(study_uid=uids.pop())))
     if stored:
-        document["00081199"] = _element("SQ", *(_reference(one) for one in stored))
+        document |= plain(ReferencedSOPSequence=("SQ", *map(_reference, stored)))
     if refused:
-        document["00081198"] = _element("SQ", *(_reference(one) for one in refused))
+        document |= plain(FailedSOPSequence=("SQ", *map(_reference, refused)))
     return document
 
 
 def _reference(one: Outcome) -> dict[str, Any]:
-    reference: dict[str, Any] = {}
-    if one.header is not None:
-        instance = one.header.instance
-        reference["00081150"] = _element("UI", instance.sop_class_uid)
-        reference["00081155"] = _element("UI", instance.sop_instance_uid)
-    if one.reason is not None:
-        reference["00081197"] = _element("US", int(one.reason))
-    elif one.header is not None:
-        uids = (one.header.study_uid, one.header.series_uid, one.header.instance.sop_instance_uid)
-        reference["00081190"] = _element("UR", _address(*uids))
-    return reference
+    reason = plain(FailureReason=("US", one.reason)) if one.reason is not None else {}
+    if one.header is None:
+        return reason
+    instance = one.header.instance
+    uids = plain(
+        ReferencedSOPClassUID=("UI", instance.sop_class_uid),
+        ReferencedSOPInstanceUID=("UI", instance.sop_instance_uid),
+    )
+    return uids | (reason or plain(RetrieveURL=("UR", _address(one.header))))
 
 
-def _address(*uids: str) -> str:
-    """Return where a study, series or instance can be retrieved once it is taken in."""
-    levels = ("studies", "series", "instances")
-    path = "/".join(f"{level}/{uid}" for level, uid in zip(levels, uids, strict=False))
-    return f"{request.host_url}dicom-web/{path}"
-
-
-def _element(vr: str, *values: Any) -> dict[str, Any]:
-    # An element without a value has no Value at all (PS3.18 F.2.5).
-    kept = [value for value in values if value != ""]
-    return {"vr": vr, "Value": kept} if kept else {"vr": vr}
+def _address(header: Header) -> str:
+    """Return where an instance is fetched once its study is taken in."""
+    return address(
+        study_uid=header.study_uid,
+        series_uid=header.series_uid,
+        sop_uid=header.instance.sop_instance_uid,
+    )

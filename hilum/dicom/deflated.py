@@ -22,6 +22,12 @@ ALWAYS_ALLOWED: Final = 64 * MIB
 """A mask is nearly empty, and packs far better; so many bytes it may have all the same."""
 
 
+def is_deflated(path: Path) -> bool:
+    """Tell whether the data set of a file is one compressed stream."""
+    with path.open("rb") as stream:
+        return _begins_deflated(stream)
+
+
 def inflates_too_far(path: Path) -> bool:
     """Tell whether a file is deflated and would fill the memory of whoever opens it.
 
@@ -29,12 +35,17 @@ def inflates_too_far(path: Path) -> bool:
         zlib.error: it is deflated, and broken.
     """
     with path.open("rb") as stream:
-        read_preamble(stream, force=True)
-        meta = _read_file_meta_info(stream)
-        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        if not _begins_deflated(stream):
             return False
         limit = max(ALWAYS_ALLOWED, MOST_RATIO * path.stat().st_size)
         return _inflated(stream, limit) > limit
+
+
+def _begins_deflated(stream: BinaryIO) -> bool:
+    """Read up to the data set."""
+    read_preamble(stream, force=True)
+    meta = _read_file_meta_info(stream)
+    return bool(meta.get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian)
 
 
 def _inflated(stream: BinaryIO, limit: int) -> int:

@@ -13,14 +13,15 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import pack_bits, pixel_array
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from hilum.dicom import header
 from hilum.dicom.codestream import claimed_size
+from hilum.dicom.deflated import is_deflated
 from hilum.dicom.pixels import PLUGINS
 from hilum.dicom.quiet import quiet
+from hilum.dicom.syntaxes import is_readable
 from hilum.errors import (
     UnknownObject,
     UnreadableObject,
@@ -166,11 +167,7 @@ class Frames:
             )
 
     def _check_decoder(self) -> None:
-        try:
-            available = get_decoder(self.syntax).is_available
-        except NotImplementedError:
-            available = False
-        if not available:
+        if not is_readable(self.syntax):
             raise UnsupportedTransferSyntax(
                 f"Instance {header.uid(self.dataset, 'SOPInstanceUID')}: no decoder is installed"
                 f" for transfer syntax {self.syntax.name} ({self.syntax})."
@@ -205,10 +202,9 @@ def open_header(path: Path) -> Dataset:
     """
     try:
         with quiet():
-            dataset = dcmread(path, force=True, defer_size=LONGEST_READ)
-            if header.transfer_syntax(dataset) == DeflatedExplicitVRLittleEndian:
-                # There is no place in the file to come back to.
-                dataset = dcmread(path, force=True)
+            # A deflated file has no place to come back to.
+            longest = None if is_deflated(path) else LONGEST_READ
+            dataset = dcmread(path, force=True, defer_size=longest)
     except header.BROKEN as error:
         raise UnreadableObject(
             f"{path.name} cannot be read as DICOM ({type(error).__name__})."

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import get_frame
-from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.utils import as_pixel_options, pixel_array
 from pydicom.uid import UID, RLELossless
 
@@ -17,6 +16,7 @@ from hilum.dicom import header
 from hilum.dicom.codestream import claimed_size
 from hilum.dicom.multiframe import MultiFrame
 from hilum.dicom.quiet import quiet
+from hilum.dicom.syntaxes import is_readable
 from hilum.errors import MissingRescale, UnreadablePixels, UnsupportedTransferSyntax
 from hilum.study import Instance
 
@@ -147,11 +147,7 @@ def _check_size(found: tuple[int, ...] | None, instance: Instance) -> None:
 
 def _check_decoder(instance: Instance) -> None:
     syntax = UID(instance.transfer_syntax_uid)
-    try:
-        available = get_decoder(syntax).is_available
-    except NotImplementedError:
-        available = False
-    if not available:
+    if not is_readable(syntax):
         raise UnsupportedTransferSyntax(
             f"{_name(instance)}: no decoder is installed for transfer syntax"
             f" {syntax.name} ({syntax})."

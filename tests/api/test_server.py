@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -60,8 +61,9 @@ class Remote:
         return connection
 
     def spooled_files(self) -> list[Path]:
-        found = self.settings.spool_dir.rglob("*")
-        return [path for path in found if path.is_file() and path.suffix != ".lock"]
+        # A folder may go while it is looked at, and walk passes it over, unlike rglob.
+        found = os.walk(self.settings.spool_dir)
+        return [Path(at, name) for at, _, names in found for name in names if name[-5:] != ".lock"]
 
 
 @pytest.fixture(scope="module")
