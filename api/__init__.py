@@ -7,6 +7,7 @@ from apiflask import APIFlask
 from flask.json.provider import DefaultJSONProvider
 
 from api.catalogue import catalogue
+from api.deliveries import deliveries
 from api.dicomweb import dicomweb
 from api.errors import handle_errors
 from api.health import health
@@ -21,7 +22,18 @@ from api.tracing import follow_requests
 from hilum import __version__
 from hilum.settings import Settings
 
-BLUEPRINTS: Final = (studies, resumable, jobs, reports, dicomweb, catalogue, health, pages, docs)
+BLUEPRINTS: Final = (
+    studies,
+    resumable,
+    jobs,
+    deliveries,
+    reports,
+    dicomweb,
+    catalogue,
+    health,
+    pages,
+    docs,
+)
 
 LARGEST_BODY: Final = 64 * 1024
 """Bytes of a JSON body or a form; an upload sets its own limit."""

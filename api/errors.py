@@ -59,6 +59,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownReport: HTTPStatus.NOT_FOUND,
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
     errors.UnknownObject: HTTPStatus.NOT_FOUND,
+    errors.UnknownDestination: HTTPStatus.NOT_FOUND,
     errors.UnreadableObject: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ReportNotReady: HTTPStatus.CONFLICT,
     errors.NotCancellable: HTTPStatus.CONFLICT,

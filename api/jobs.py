@@ -197,6 +197,7 @@ def _links(job: JobRow) -> dict[str, str | None]:
         "study": url_for("studies.show", study_id=job.study_id),
         "events": f"{self}/events",
         "report": url_for("reports.show", job_id=job.id) if is_done else None,
+        "deliveries": f"{self}/deliveries" if is_done else None,
         "cancel": None if job.is_final else self,
         "page": page_link(job),
     }

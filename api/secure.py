@@ -84,17 +84,41 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     """
     if not settings.dimse_certificate:
         return None
-    for path in (settings.dimse_certificate, settings.dimse_private_key):
-        if not Path(path).is_file():
-            raise MissingSetting(f"HILUM_DIMSE_CERTIFICATE and _PRIVATE_KEY: no file {path!r}.")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = ClosingTLS
+    _furnish(context, settings)
+    if settings.dimse_authorities:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(settings: Settings) -> ssl.SSLContext:
+    """Return what archives are spoken to with: their certificate is checked, and ours is shown.
+
+    Raises:
+        MissingSetting: a file of it cannot be used.
+    """
+    # Beside the authorities of the system, which it begins with.
+    context = ssl.create_default_context()
+    _furnish(context, settings)
+    return context
+
+
+def _furnish(context: ssl.SSLContext, settings: Settings) -> None:
+    """Give a context the certificate, and those whose word is taken."""
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.dimse_certificate, settings.dimse_private_key)
+        if settings.dimse_certificate:
+            context.load_cert_chain(
+                _file(settings.dimse_certificate), _file(settings.dimse_private_key)
+            )
         if settings.dimse_authorities:
             context.load_verify_locations(settings.dimse_authorities)
-            context.verify_mode = ssl.CERT_REQUIRED
     except (OSError, ssl.SSLError) as error:
         raise MissingSetting(f"HILUM_DIMSE_CERTIFICATE: {error}.") from error
-    return context
+
+
+def _file(path: str) -> str:
+    if not Path(path).is_file():
+        raise MissingSetting(f"HILUM_DIMSE_CERTIFICATE and _PRIVATE_KEY: no file {path!r}.")
+    return path

@@ -30,6 +30,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "api": ("cli.api:api", "Run the web server."),
         "worker": ("cli.worker:worker", "Run a worker: one process for each GPU."),
         "dimse": ("cli.dimse:dimse", "Run the DICOM service that scanners send to."),
+        "courier": ("cli.courier:courier", "Send results to the archives of hospitals."),
         "beat": ("cli.beat:beat", "Ring the upkeep every few seconds; one for all workers."),
         "migrate": ("cli.migrate:migrate", "Bring the database schema up to date."),
         "doctor": ("cli.doctor:doctor", "Check the settings and everything they name."),
@@ -38,6 +39,10 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "tenants": ("cli.tenants:tenants", "Add and list the hospitals that may send studies."),
         "keys": ("cli.keys:keys", "Make and revoke API keys."),
         "titles": ("cli.titles:titles", "Add and remove the titles that scanners call by DICOM."),
+        "destinations": (
+            "cli.destinations:destinations",
+            "Name the archives that results are sent to.",
+        ),
         "regrade": ("cli.regrade:regrade", "Grade kept reports anew, without a GPU."),
         "deidentify": ("cli.deidentify:deidentify", "Write studies without their patients."),
         "openapi": ("cli.openapi:openapi", "Print the description of the HTTP API."),

@@ -152,6 +152,12 @@ def _programs(home: Home, bind: str, environment: Mapping[str, str]) -> list[Pro
             log=home.logs / "worker.log",
             stop_s=WORKER_STOP_S,
         ),
+        Program(
+            name="courier",
+            argv=bound_to_parent(["-m", "cli", "courier"]),
+            env=environment,
+            log=home.logs / "courier.log",
+        ),
     ]
 
 

@@ -13,6 +13,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from db.clock import from_now
+from db.deliveries import queue_deliveries
 from db.reports import save_report
 from db.steps import START_OVER, take_step
 from db.studies import add_results
@@ -87,7 +89,7 @@ def claim_job(
         claim=token,
         worker=worker,
         attempts=JobRow.attempts + 1,
-        lease_until=_from_now(lease_s),
+        lease_until=from_now(lease_s),
         started_at=func.now(),
     )
     if not taken:
@@ -111,7 +113,7 @@ def keep_hold(session: Session, claim: Claim, *, lease_s: int) -> None:
     session.execute(
         update(JobRow)
         .where(JobRow.state == State.RUNNING, claim.holds)
-        .values(lease_until=_from_now(lease_s))
+        .values(lease_until=from_now(lease_s))
     )
 
 
@@ -131,7 +133,7 @@ def report_progress(
             stage_done=done,
             stage_total=total,
             fraction=overall_fraction(stage, done, total),
-            lease_until=_from_now(lease_s),
+            lease_until=from_now(lease_s),
         )
         .returning(JobRow.cancel_requested)
         .execution_options(synchronize_session=False)
@@ -172,6 +174,7 @@ def finish_job(
         )
         for artifact in artifacts
     )
+    queue_deliveries(session, ended[0])
     objects = ((one.attributes, one.file) for one in artifacts if one.attributes is not None)
     add_results(session, ended[0], objects)
 
@@ -220,7 +223,7 @@ def wait_for_network(
         limit_s: how long nobody may have the network.
         wait_s: nobody rings for the job before then.
     """
-    overdue = JobRow.absent_since < _from_now(-limit_s)
+    overdue = JobRow.absent_since < from_now(-limit_s)
     message = f"No worker has had network {claim.network} for {limit_s / 60:.0f} minutes. {reason}"
     cancelled = _cancel_if_asked(session, claim.holds)
     failed = _fail(
@@ -242,7 +245,7 @@ def wait_for_network(
         | {
             "attempts": JobRow.attempts - 1,
             "absent_since": func.coalesce(JobRow.absent_since, func.now()),
-            "retry_at": _from_now(wait_s),
+            "retry_at": from_now(wait_s),
         },
     )
     return bool(cancelled + failed + queued)
@@ -262,7 +265,7 @@ def unheard_jobs(session: Session, *, older_than_s: float) -> list[JobRow]:
             select(JobRow)
             .where(
                 JobRow.state == State.QUEUED,
-                rung < _from_now(-older_than_s),
+                rung < from_now(-older_than_s),
                 func.coalesce(JobRow.retry_at, rung) < func.now(),
             )
             .order_by(JobRow.priority_rank, JobRow.created_at, JobRow.id)
@@ -287,7 +290,7 @@ def _end_attempt(
         State.QUEUED,
         *conditions,
         detail={"reason": reason},
-        **START_OVER | {"retry_at": _from_now(wait_s)},
+        **START_OVER | {"retry_at": from_now(wait_s)},
     )
     return cancelled + failed + queued
 
@@ -301,7 +304,7 @@ def _runs_somewhere(claim: Claim, *, within_s: float) -> ColumnElement[bool]:
     """Whether any worker ran a claim's network lately, or is running it now."""
     other = aliased(JobRow)
     same = (other.pipeline == claim.pipeline) & (other.network == claim.network)
-    ended = (other.state == State.SUCCEEDED) & (other.finished_at > _from_now(-within_s))
+    ended = (other.state == State.SUCCEEDED) & (other.finished_at > from_now(-within_s))
     # A worker reports its first stage once it has the network.
     running = (other.state == State.RUNNING) & other.stage.is_not(None)
     return exists().where(same, ended) | exists().where(same, running)
@@ -319,8 +322,3 @@ def _fail(
 ) -> list[JobRow]:
     why: dict[str, Any] = {"error_code": code, "error_message": message}
     return take_step(session, before, State.FAILED, *conditions, detail={"code": code}, **why)
-
-
-def _from_now(seconds: float) -> ColumnElement[Any]:
-    # The database's clock: those of two workers need not agree.
-    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

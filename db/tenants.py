@@ -38,6 +38,18 @@ def find_tenant(session: Session, name: str) -> TenantRow | None:
     return session.scalar(select(TenantRow).where(TenantRow.name == name))
 
 
+def tenant_named(session: Session, name: str) -> TenantRow:
+    """Return the hospital of this name.
+
+    Raises:
+        InvalidRequest: there is none.
+    """
+    tenant = find_tenant(session, name)
+    if tenant is None:
+        raise InvalidRequest(f"There is no tenant {name!r}.")
+    return tenant
+
+
 def list_tenants(session: Session) -> list[TenantRow]:
     """Return every hospital by name."""
     return list(session.scalars(select(TenantRow).order_by(TenantRow.name)))
@@ -49,9 +61,7 @@ def new_key(session: Session, tenant_name: str, label: str) -> str:
     Raises:
         InvalidRequest: there is no such hospital.
     """
-    tenant = find_tenant(session, tenant_name)
-    if tenant is None:
-        raise InvalidRequest(f"There is no tenant {tenant_name!r}.")
+    tenant = tenant_named(session, tenant_name)
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     session.add(KeyRow(tenant_id=tenant.id, label=label, sha256=_digest(key)))
     return key

@@ -7,7 +7,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
 
 from db.tables import TitleRow
-from db.tenants import find_tenant
+from db.tenants import tenant_named
+from hilum.destinations import check_title
 from hilum.errors import InvalidRequest
 
 
@@ -32,10 +33,8 @@ def add_title(
         InvalidRequest: a title is malformed or taken, or there is no such hospital.
     """
     for each in (title, *calling):
-        _check(each)
-    tenant = find_tenant(session, tenant_name)
-    if tenant is None:
-        raise InvalidRequest(f"There is no tenant {tenant_name!r}.")
+        check_title(each)
+    tenant = tenant_named(session, tenant_name)
     if find_title(session, title) is not None:
         raise InvalidRequest(f"The title {title} is taken already, expected a new one.")
     row = TitleRow(title=title, tenant_id=tenant.id, order=dict(order), calling=list(calling))
@@ -59,12 +58,3 @@ def remove_title(session: Session, title: str) -> bool:
     """End a title; false where there is none."""
     ended = delete(TitleRow).where(TitleRow.title == title).returning(TitleRow.title)
     return session.scalar(ended) is not None
-
-
-def _check(title: str) -> None:
-    is_plain = title.isascii() and title.isprintable() and "\\" not in title
-    if not is_plain or title != title.strip() or not 1 <= len(title) <= 16:  # noqa: PLR2004 - PS3.5 6.2
-        raise InvalidRequest(
-            f"The title {title!r} is none of DICOM's, expected 1 to 16 printable ASCII characters"
-            " without backslash."
-        )

@@ -64,6 +64,9 @@ CT_LESIONS: Final = PipelineCard(
 
 PIPELINES: Final[Mapping[str, PipelineCard]] = MappingProxyType({CT_LESIONS.name: CT_LESIONS})
 
+RESULTS: Final = ("segmentation", "measurements", "key-image", "document")
+"""The DICOM objects that every job leaves in its study: their names in the API, and as files."""
+
 
 def pipeline_card(name: str) -> PipelineCard:
     """Return the card of a pipeline.

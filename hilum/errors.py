@@ -15,7 +15,7 @@ HilumError
 │   ├── RequestError           what was asked for
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
-│   │   ├── UnknownObject, UnreadableObject
+│   │   ├── UnknownObject, UnreadableObject, UnknownDestination
 │   │   ├── NotCancellable, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -23,7 +23,7 @@ HilumError
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
 │   ├── StorageFull, QueueUnavailable, DatabaseUnavailable, ServerUnreachable
-│   └── NetworkAbsent
+│   └── NetworkAbsent, Undelivered
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations
 
@@ -317,6 +317,12 @@ class UnknownObject(RequestError):
     code = "unknown_object"
 
 
+class UnknownDestination(RequestError):
+    """The hospital has no destination of this name."""
+
+    code = "unknown_destination"
+
+
 class UnreadableObject(RequestError):
     """The stored object cannot be read as DICOM."""
 
@@ -429,6 +435,12 @@ class NetworkAbsent(TransientError):
     """The files of a network are out of reach."""
 
     code = "network_absent"
+
+
+class Undelivered(TransientError):
+    """A destination did not take what was sent to it."""
+
+    code = "undelivered"
 
 
 # ── ConfigurationError ────────────────────────────────────────────────────────────────────────

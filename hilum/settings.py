@@ -69,7 +69,12 @@ class Settings(BaseSettings):
     )
     dimse_private_key: str = Field(default="", description="PEM file of its private key.")
     dimse_authorities: str = Field(
-        default="", description="PEM file of those whose certificates scanners must show."
+        default="",
+        description="PEM file of those who vouch for scanners and archives.",
+    )
+
+    couriers: int = Field(
+        default=2, gt=0, description="Archives that results are sent to at the same time."
     )
 
     lease_s: int = Field(

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from db.claims import Artifact, Claim
+from hilum.catalogue import RESULTS
 from hilum.dicom.attributes import read_attributes
-from hilum.dicom.results import RESULTS, result_objects
+from hilum.dicom.results import result_objects
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
 from hilum.masks import pack_masks

@@ -29,6 +29,7 @@ class JobLinksJSON(Schema):
     study = text("What it reads.", required=True)
     events = text("What happened to it.", required=True)
     report = text("Its report, once it has succeeded.", required=True, allow_none=True)
+    deliveries = text("Where its results were sent.", required=True, allow_none=True)
     cancel = text("DELETE here stops it.", required=True, allow_none=True)
     page = text("A page for people; opens without a key for one hour.", required=True)
 

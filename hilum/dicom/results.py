@@ -2,7 +2,6 @@
 """The objects that an analysis leaves in its study."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from hilum.catalogue import pipeline_card
 from hilum.dicom.document import document
@@ -12,12 +11,9 @@ from hilum.dicom.seg import segmentation
 from hilum.dicom.sr import measurement_report
 from hilum.findings import Analysis
 
-RESULTS: Final = ("segmentation", "measurements", "key-image", "document")
-"""What they are called in the API, and as files."""
-
 
 def result_objects(analysis: Analysis) -> Iterator[tuple[str, bytes]]:
-    """Make each object of `RESULTS` as a DICOM file, one at a time."""
+    """Make each object of `hilum.catalogue.RESULTS` as a DICOM file, one at a time."""
     labels = pipeline_card(analysis.report.pipeline).labels
     lesions = segmentation(analysis, labels)
     yield "segmentation", to_bytes(lesions, deflated=True)

@@ -15,7 +15,7 @@ from api.links import Links
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import new_key, revoke_key
-from hilum.dicom.results import RESULTS
+from hilum.catalogue import RESULTS
 from hilum.errors import WrongKey
 from tests.api.caller import Answer, Caller
 from tests.api.pieces import TUS
@@ -73,7 +73,7 @@ def test_every_view_of_one_job_is_404_for_another_hospital(
 
     refusals = {each: call(stranger.client, *each, headers).refusal for each in about_one}
 
-    assert len(refusals) == 12
+    assert len(refusals) == 14
     assert {status for status, _ in refusals.values()} == {404}
     assert caller.get(f"/v1/jobs/{finished}").json["state"] == "succeeded"
 

@@ -91,4 +91,4 @@ def test_answers_about_a_finished_job_are_as_the_document_says(
         ids = {"job_id": finished, "study_id": study_id, "upload_id": upload}
         fuzz(operation, GenerationMode.POSITIVE, caller, ids)
 
-    assert len(about_one) == 12
+    assert len(about_one) == 14

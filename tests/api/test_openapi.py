@@ -29,6 +29,7 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /health/ready",
         "get /v1/jobs",
         "get /v1/jobs/{job_id}",
+        "get /v1/jobs/{job_id}/deliveries",
         "get /v1/jobs/{job_id}/events",
         "get /v1/pipelines",
         "get /v1/reports",
@@ -42,6 +43,7 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /v1/uploads/{upload_id}",
         "patch /v1/uploads/{upload_id}",
         "post /v1/jobs",
+        "post /v1/jobs/{job_id}/deliveries",
         "post /v1/studies",
         "post /v1/uploads",
     ]
@@ -57,7 +59,7 @@ def test_every_operation_has_a_sentence_and_an_id_of_its_own(document: Any) -> N
 def test_every_operation_stands_under_the_noun_it_is_about(document: Any) -> None:
     nouns = [tag["name"] for tag in document["tags"]]
 
-    assert nouns == ["Studies", "Uploads", "Jobs", "Reports", "Pipelines", "Health"]
+    assert nouns == ["Studies", "Uploads", "Jobs", "Deliveries", "Reports", "Pipelines", "Health"]
     assert all(one["tags"][0] in nouns for one in operations(document).values())
 
 

@@ -13,6 +13,7 @@ from db.tables import TenantRow
 from db.tenants import list_keys, tenant_of_key
 from db.titles import list_titles
 from hilum.settings import Settings
+from tests.api.push.archives import Service
 from tests.cli.conftest import Server
 
 Command = Callable[..., Result]
@@ -95,6 +96,61 @@ def test_a_taken_title_is_refused(command: Command, tenant: TenantRow) -> None:
 
     assert result.exit_code == 1
     assert "HILUM_CT is taken already" in result.stderr
+
+
+def test_a_destination_is_added_tried_listed_and_removed(
+    command: Command, tenant: TenantRow, tmp_path: Path
+) -> None:
+    secret = tmp_path / "authorization"
+    secret.write_text("Bearer secret\n")
+    with Service(200, b"[]").running() as url:
+        added = command(
+            *("destinations", "add", "cloud", tenant.name, "--stow", url),
+            *("--authorization", str(secret), "--send", "segmentation"),
+        )
+        tried = command("destinations", "try", "cloud", tenant.name)
+    listed = command("destinations", "list")
+    away = command("destinations", "try", "cloud", tenant.name)
+    removed = command("destinations", "remove", "cloud", tenant.name)
+    again = command("destinations", "remove", "cloud", tenant.name)
+
+    assert added.exit_code == 0, added.output
+    assert f"{url} answers" in tried.stderr
+    assert all(each in listed.stdout for each in (tenant.name, "cloud", url, "segmentation"))
+    assert "secret" not in "".join(one.output for one in (added, tried, listed, away))
+    assert (away.exit_code, removed.exit_code, again.exit_code) == (1, 0, 1)
+    assert "[undelivered]" in away.stderr
+    assert "[unknown_destination]" in again.stderr
+
+
+def test_an_archive_of_dicom_is_named_by_title_host_and_port(
+    command: Command, tenant: TenantRow
+) -> None:
+    command("destinations", "add", "pacs", tenant.name, "--dimse", "PACS@localhost:104", "--tls")
+
+    listed = command("destinations", "list")
+
+    assert "PACS@localhost:104 by TLS" in listed.stdout
+    assert "segmentation measurements key-image document" in listed.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        ((), 2, "Give one of --dimse and --stow"),
+        (("--dimse", "PACS@a:104", "--stow", "https://a"), 2, "Give one of --dimse and --stow"),
+        (("--dimse", "a:104"), 1, "expected TITLE@host:port"),
+        (("--stow", "a/dicom-web"), 1, "expected http:// or https://"),
+        (("--stow", "https://a", "--send", "diagnosis"), 2, "'diagnosis' is not one of"),
+    ],
+)
+def test_what_is_no_destination_is_refused(
+    command: Command, options: tuple[str, ...], status: int, said: str, tenant: TenantRow
+) -> None:
+    result = command("destinations", "add", "pacs", tenant.name, *options)
+
+    assert result.exit_code == status
+    assert said in result.stderr
 
 
 def test_a_new_key_is_all_that_standard_output_gets_and_it_works(

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes what is due and sends it: as many at a time as there are threads, one a destination."""
+
+from pathlib import Path
+from threading import Event, Thread
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import bound_contextvars
+
+from api.parts import Parts
+from api.push import dimse, stow
+from api.push.outgoing import Outgoing
+from db.deliveries import Due, delivered, postpone, take_due
+from db.studies import instance_keys
+from hilum.destinations import Address, Dimse
+from hilum.errors import HilumError
+from hilum.logs import describe_crash
+from hilum.settings import Settings
+
+LOOK_EVERY_S: Final = 1.0
+"""Between two looks where nothing was due."""
+
+LEASE_S: Final = 1800.0
+"""A courier that has sent one study for so long is lost; an archive minds no object that comes twice."""
+
+log = structlog.get_logger(__name__)
+
+
+class Courier:
+    """Threads that deliver; several processes may have some each."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = Event()
+        self._threads = [
+            Thread(target=self._run, name=f"courier-{number}", daemon=True)
+            for number in range(parts.settings.couriers)
+        ]
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End after the deliveries at hand."""
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def deliver_one(self) -> bool:
+        """Deliver what has been due longest; false where nothing is due."""
+        with self._parts.sessions.begin() as session:
+            due = take_due(session, lease_s=LEASE_S)
+        if due is None:
+            return False
+        with bound_contextvars(job_id=str(due.job_id), destination=due.destination):
+            self._deliver(due)
+        return True
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                found = self.deliver_one()
+            except SQLAlchemyError as error:
+                found = False
+                log.error("courier.unavailable", **describe_crash(error))  # noqa: TRY400 - a driver's message names hosts
+            if not found:
+                self._stopping.wait(LOOK_EVERY_S)
+
+    def _deliver(self, due: Due) -> None:
+        try:
+            count = self._send(due)
+        except (HilumError, OSError) as error:
+            reason = error.message if isinstance(error, HilumError) else type(error).__name__
+            self._postpone(due, reason)
+        except SQLAlchemyError:
+            # Its lease brings it back.
+            raise
+        except Exception as error:  # noqa: BLE001 - the thread must outlive what it meets
+            log.error("delivery.crashed", **describe_crash(error))  # noqa: TRY400 - a message may quote a header
+            self._postpone(due, f"It broke off with {type(error).__name__}; the log has the place.")
+        else:
+            with self._parts.sessions.begin() as session:
+                is_noted = delivered(session, due, count)
+            log.info("delivery.done", objects=count, recorded=is_noted)
+
+    def _postpone(self, due: Due, reason: str) -> None:
+        with self._parts.sessions.begin() as session:
+            state = postpone(session, due, reason)
+        log.warning("delivery.postponed", reason=reason, state=state)
+
+    def _send(self, due: Due) -> int:
+        keys = list(due.keys.values())
+        if due.wants_originals:
+            with self._parts.sessions.begin() as session:
+                keys += [row.key for row in instance_keys(session, due.study_id)]
+        with self._parts.spool.folder() as scratch:
+            paths = self._parts.store.local_files(keys, scratch)
+            files = [Outgoing.of(path) for path in paths]
+            send(files, due.address, scratch, self._parts.settings)
+        return len(files)
+
+
+def send(files: list[Outgoing], to: Address, scratch: Path, settings: Settings) -> None:
+    """Send objects to an archive by whichever protocol it speaks.
+
+    Raises:
+        Undelivered: the archive is away, or did not take one of them.
+        MissingSetting: the files of TLS cannot be used.
+    """
+    if isinstance(to, Dimse):
+        dimse.store(files, to, scratch, settings)
+    else:
+        stow.store(files, to, scratch)
+
+
+def echo(to: Address, settings: Settings) -> None:
+    """Ask an archive whether it is there.
+
+    Raises:
+        Undelivered: it is not.
+        MissingSetting: the files of TLS cannot be used.
+    """
+    if isinstance(to, Dimse):
+        dimse.echo(to, settings)
+    else:
+        stow.echo(to)

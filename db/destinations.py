@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The archives that hospitals have their results sent to."""
+
+import re
+from collections.abc import Collection
+
+from sqlalchemy import Select, delete, select
+from sqlalchemy.orm import Session, joinedload
+
+from db.tables import DestinationRow, TenantRow
+from db.tenants import tenant_named
+from hilum.catalogue import RESULTS
+from hilum.destinations import CONTENTS, NAME, Address, to_json
+from hilum.errors import InvalidRequest, UnknownDestination
+
+
+def add_destination(
+    session: Session,
+    tenant_name: str,
+    name: str,
+    address: Address,
+    *,
+    contents: Collection[str] = RESULTS,
+) -> DestinationRow:
+    """Have the results of a hospital's jobs sent to an archive, from the next job on.
+
+    Args:
+        session: one transaction.
+        tenant_name: the hospital.
+        name: what it calls the archive.
+        address: where.
+        contents: of `hilum.destinations.CONTENTS`.
+
+    Raises:
+        InvalidRequest: the name is malformed or taken, there is no such hospital, or nothing that could be sent.
+    """
+    tenant = tenant_named(session, tenant_name)
+    if re.fullmatch(NAME, name) is None:
+        raise InvalidRequest(
+            f"A destination is called {name!r}, expected 1 to 64 letters, digits, dots, dashes and"
+            " underscores."
+        )
+    if session.scalar(_named(tenant, name)) is not None:
+        raise InvalidRequest(f"There is a destination {name!r} already, expected a new name.")
+    unknown = set(contents) - set(CONTENTS)
+    if unknown or not contents:
+        raise InvalidRequest(
+            f"A destination gets some of {', '.join(CONTENTS)}, found"
+            f" {', '.join(sorted(unknown)) or 'none'}."
+        )
+    row = DestinationRow(
+        tenant_id=tenant.id,
+        name=name,
+        address=to_json(address),
+        contents=[one for one in CONTENTS if one in contents],
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def find_destination(session: Session, tenant_name: str, name: str) -> DestinationRow:
+    """Return a hospital's destination.
+
+    Raises:
+        InvalidRequest: there is no such hospital.
+        UnknownDestination: it has none of this name.
+    """
+    row = session.scalar(_named(tenant_named(session, tenant_name), name))
+    if row is None:
+        raise UnknownDestination(f"{tenant_name} has no destination {name!r}.")
+    return row
+
+
+def list_destinations(session: Session) -> list[DestinationRow]:
+    """Return every destination with its hospital, by both names."""
+    destinations = select(DestinationRow).join(DestinationRow.tenant)
+    with_tenant = destinations.options(joinedload(DestinationRow.tenant))
+    return list(session.scalars(with_tenant.order_by(TenantRow.name, DestinationRow.name)))
+
+
+def remove_destination(session: Session, tenant_name: str, name: str) -> None:
+    """End a destination, with all that is on its way there.
+
+    Raises:
+        InvalidRequest, UnknownDestination: there is none.
+    """
+    row = find_destination(session, tenant_name, name)
+    session.execute(delete(DestinationRow).where(DestinationRow.id == row.id))
+
+
+def _named(tenant: TenantRow, name: str) -> Select[DestinationRow]:
+    return select(DestinationRow).where(
+        DestinationRow.tenant_id == tenant.id, DestinationRow.name == name
+    )
