@@ -54,6 +54,7 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "state": row.state,
         "attempts": row.attempts,
         "objects": row.objects,
+        "deidentification": row.deidentification,
         "error": row.error,
         "due_at": row.due_at if row.state in OPEN else None,
         "delivered_at": row.delivered_at,

@@ -2,6 +2,8 @@
 """Takes studies out of the inbox once they are complete, and joins late instances to theirs."""
 
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -10,14 +12,15 @@ from uuid import UUID
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from api.confidential import Cleared, cleared
 from api.inbox import Pending, locked
-from api.intake import keep, take_in
+from api.intake import accept, keep
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
 from db.studies import instance_keys, newest_study
 from hilum.dicom.header import read_header
-from hilum.errors import HilumError, InputError
+from hilum.errors import BurnedInText, HilumError, InputError, NotDeidentifiable
 from hilum.logs import describe_crash
 
 LOOK_EVERY_S: Final = 1.0
@@ -84,20 +87,28 @@ class Gatherer:
     def _take(self, study: Pending) -> None:
         files = study.files()
         if files:
-            with self._parts.spool.folder() as scratch:
-                everything = _joined(files, self._held(study.tenant_id, files[0], scratch))
-                self._hand_on(study, everything)
+            with suppress(NotDeidentifiable, BurnedInText):
+                self._clear_and_hand_on(study, files)
         # Kept and committed: only now may they go.
         study.forget(files)
 
-    def _hand_on(self, study: Pending, files: list[SpooledFile]) -> None:
+    def _clear_and_hand_on(self, study: Pending, files: list[SpooledFile]) -> None:
+        with (
+            cleared(files, study.tenant_id, self._parts) as new,
+            self._parts.spool.folder() as scratch,
+        ):
+            if new.files:
+                held = self._held(study.tenant_id, new.files[0], scratch)
+                self._hand_on(study, Cleared(_joined(new.files, held), new.account))
+
+    def _hand_on(self, study: Pending, all_clear: Cleared) -> None:
         settings = self._parts.settings
         try:
             order = Order.of(study.tenant_id, study.asked, idempotency_key=None, settings=settings)
-            take_in(files, order, self._parts)
+            accept(all_clear, order, self._parts)
         except InputError as error:
             # Whoever sent it was told that it is safe; it is kept, and the log says why no job came.
-            study_id = keep(files, study.tenant_id, self._parts)
+            study_id = keep(all_clear, study.tenant_id, self._parts)
             log.warning(
                 "study.without_job", study_id=str(study_id), code=error.code, message=error.message
             )
@@ -117,6 +128,6 @@ class Gatherer:
         ]
 
 
-def _joined(new: list[SpooledFile], held: list[SpooledFile]) -> list[SpooledFile]:
+def _joined(new: Sequence[SpooledFile], held: list[SpooledFile]) -> list[SpooledFile]:
     """Return every file once; what is held goes first, so that it keeps its name."""
     return list({file.sha256: file for file in [*held, *new]}.values())

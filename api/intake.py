@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from api.confidential import Cleared, cleared
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
@@ -50,11 +51,13 @@ class Arrival:
         files: its files by path.
         content_sha256: hash over the sorted hashes of what its instances say: the same through any
             door, in any order.
+        deidentification: what was done to it beforehand; None where it is as it came.
     """
 
     study: Study
     files: Mapping[Path, SpooledFile]
     content_sha256: str
+    deidentification: dict[str, Any] | None = None
 
 
 def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
@@ -63,9 +66,17 @@ def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
     Raises:
         NoDicom, MixedStudies, NoCtSeries: there is no study in the files that could be read.
         IdempotencyConflict: the idempotency key was used for another study.
+        NotDeidentifiable, BurnedInText: the hospital keeps no patients here, and of these files
+            nothing would be left.
         StorageFull: the disk is nearly full; nothing was kept.
     """
-    arrival = _look_at(files)
+    with cleared(files, order.tenant_id, parts) as all_clear:
+        return accept(all_clear, order, parts)
+
+
+def accept(all_clear: Cleared, order: Order, parts: Parts) -> JobRow:
+    """Do as `take_in` does with files that may be kept."""
+    arrival = _look_at(all_clear)
     slice_count = _slice_count(arrival.study)
 
     def order_it(session: Session, study_id: UUID) -> tuple[JobRow, bool]:
@@ -78,14 +89,14 @@ def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
     return job
 
 
-def keep(files: Sequence[SpooledFile], tenant_id: UUID, parts: Parts) -> UUID:
+def keep(all_clear: Cleared, tenant_id: UUID, parts: Parts) -> UUID:
     """Keep the study that files hold although no pipeline reads it; return its id.
 
     Raises:
         NoDicom, MixedStudies: the files are no study.
         StorageFull: the disk is nearly full; nothing was kept.
     """
-    arrival = _look_at(files)
+    arrival = _look_at(all_clear)
     study_id = _remember(arrival, tenant_id, parts, lambda _session, study_id: study_id)
     _log(arrival, study_id=str(study_id))
     return study_id
@@ -150,14 +161,15 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
     )
 
 
-def _look_at(files: Sequence[SpooledFile]) -> Arrival:
-    by_path = {file.path: file for file in files}
+def _look_at(all_clear: Cleared) -> Arrival:
+    by_path = {file.path: file for file in all_clear.files}
     study = read_study(by_path)
     digests = {one.path: content_digest(one.path) for one in _instances(study)}
     study = _each_once(study, digests)
     kept = {one.path: by_path[one.path] for one in _instances(study)}
     content = "".join(sorted(digests[path] for path in kept))
-    return Arrival(study, kept, hashlib.sha256(content.encode()).hexdigest())
+    content_sha256 = hashlib.sha256(content.encode()).hexdigest()
+    return Arrival(study, kept, content_sha256, all_clear.account)
 
 
 def _slice_count(study: Study) -> int:
@@ -220,6 +232,7 @@ def _keep(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
                 content_sha256=arrival.content_sha256,
                 sheets=sheets,
                 attributes=attributes,
+                deidentification=arrival.deidentification,
             )
             outcome = act(session, row.id)
     except DBAPIError:

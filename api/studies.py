@@ -134,7 +134,8 @@ def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
 def show(study_id: UUID) -> dict[str, Any]:
     """Show what is kept of a study."""
     with parts().sessions.begin() as session:
-        return _study(study_for(session, tenant_id(), study_id))
+        row = study_for(session, tenant_id(), study_id)
+        return _study(row) | {"deidentification": row.deidentification}
 
 
 def _study(row: StudyRow) -> dict[str, Any]:

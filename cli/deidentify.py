@@ -5,11 +5,13 @@ import json
 import os
 import zipfile
 from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from secrets import token_bytes, token_hex
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.table import Table
@@ -34,6 +36,46 @@ RETAINABLE: Final = {
 }
 
 
+PROFILE_OPTIONS: Final = (
+    click.option(
+        "--key",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="File with the secret that pseudonyms follow from, made where it is not there.",
+    ),
+    click.option(
+        "--dates",
+        type=click.Choice(list(DATES)),
+        default="shifted",
+        show_default=True,
+        help="Moved by a number of days of each patient's own, kept, or removed.",
+    ),
+    click.option(
+        "--retain",
+        type=click.Choice(list(RETAINABLE)),
+        multiple=True,
+        help="What to keep; may be given again.",
+    ),
+    click.option(
+        "--clean-descriptors",
+        is_flag=True,
+        help="Keep the plain words of descriptions rather than none.",
+    ),
+)
+
+Command = Callable[..., Any]
+
+
+def profile_options(command: Command) -> Command:
+    """Give a command the options `key`, `dates`, `retain` and `clean_descriptors`."""
+    return reduce(lambda made, option: option(made), reversed(PROFILE_OPTIONS), command)
+
+
+def chosen(dates: str, retain: Sequence[str], *, clean_descriptors: bool) -> frozenset[Option]:
+    """Return what is asked for beside the profile."""
+    cleaned = {Option.CLEAN_DESCRIPTORS} if clean_descriptors else set[Option]()
+    return frozenset(DATES[dates] | {RETAINABLE[name] for name in retain} | cleaned)
+
+
 @click.command(short_help="Write studies without their patients.")
 @click.argument("source", type=click.Path(exists=True, path_type=Path))
 @click.option(
@@ -42,30 +84,7 @@ RETAINABLE: Final = {
     required=True,
     help="Folder to write to, outside SOURCE.",
 )
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the secret that pseudonyms follow from, made where it is not there; without "
-    "one, nobody can make the same pseudonyms again.",
-)
-@click.option(
-    "--dates",
-    type=click.Choice(list(DATES)),
-    default="shifted",
-    show_default=True,
-    help="Moved by a number of days of each patient's own, kept, or removed.",
-)
-@click.option(
-    "--retain",
-    type=click.Choice(list(RETAINABLE)),
-    multiple=True,
-    help="What to keep; may be given again.",
-)
-@click.option(
-    "--clean-descriptors",
-    is_flag=True,
-    help="Keep the plain words of descriptions rather than none.",
-)
+@profile_options
 @click.option("--json", "as_json", is_flag=True, help="Print the account as JSON.")
 def deidentify(
     source: Path,
@@ -83,10 +102,8 @@ def deidentify(
     Objects that the profile does not reach, such as reports and screen shots, are left out.
     """
     _check_apart(source, out)
-    options = DATES[dates] | {RETAINABLE[name] for name in retain}
-    if clean_descriptors:
-        options = options | {Option.CLEAN_DESCRIPTORS}
-    deidentifier = Deidentifier(_secret(key), frozenset(options))
+    options = chosen(dates, retain, clean_descriptors=clean_descriptors)
+    deidentifier = Deidentifier(_secret(key), options)
     with TemporaryDirectory(prefix="hilum-") as scratch:
         paths = _files(source, Path(scratch))
         export = deidentify_files(paths, out, deidentifier)
@@ -105,10 +122,15 @@ def _check_apart(source: Path, out: Path) -> None:
 
 
 def _secret(path: Path | None) -> bytes:
-    """Return the secret of a file; makes one, for its owner alone, where there is no file."""
+    """Return the secret of a file, or one for this time alone."""
     if path is None:
         narrate("No --key: these pseudonyms cannot be made again.")
         return token_bytes()
+    return read_key(path)
+
+
+def read_key(path: Path) -> bytes:
+    """Return the secret of a file; makes one, for its owner alone, where there is no file."""
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:

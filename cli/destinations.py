@@ -46,6 +46,7 @@ def destinations() -> None:
     show_default=True,
     help="What it gets; several times for several.",
 )
+@click.option("--deidentify", is_flag=True, help="Without the patient; `hilum tenants` says how.")
 def add(
     name: str,
     tenant: str,
@@ -56,6 +57,7 @@ def add(
     contents: tuple[str, ...],
     *,
     tls: bool,
+    deidentify: bool,
 ) -> None:
     """Send the results of TENANT's jobs to an archive, called NAME from then on."""
     if (dimse is None) == (stow is None):
@@ -67,7 +69,7 @@ def add(
         secret = authorization.read_text().strip() if authorization else ""
         address = parse_service(stow or "", authorization=secret)
     with database() as sessions, sessions.begin() as session:
-        add_destination(session, tenant, name, address, contents=contents)
+        add_destination(session, tenant, name, address, contents=contents, deidentify=deidentify)
     narrate(f"Results go to {address}, from the next job on.")
 
 
@@ -78,7 +80,8 @@ def list_() -> None:
     with database() as sessions, sessions.begin() as session:
         for row in list_destinations(session):
             address = ADDRESS.validate_python(row.address)
-            table.add_row(row.tenant.name, row.name, str(address), " ".join(row.contents))
+            gets = [*row.contents, *(["without-patient"] if row.deidentify else [])]
+            table.add_row(row.tenant.name, row.name, str(address), " ".join(gets))
     out.print(table)
 
 

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`hilum tenants`: the hospitals that may send studies."""
 
+from pathlib import Path
+from secrets import token_hex
+
 import click
 from rich.table import Table
 
 from cli.database import database
+from cli.deidentify import chosen, profile_options, read_key
 from cli.terminal import narrate, out
-from db.tenants import add_tenant, list_tenants
+from db.tenants import add_tenant, list_tenants, policy_of, set_policy, tenant_named
+from hilum.dicom.deidentify import Policy
 
 
 @click.group(short_help="Add and list the hospitals that may send studies.")
@@ -26,8 +31,45 @@ def add(name: str) -> None:
 @tenants.command(name="list")
 def list_() -> None:
     """List the hospitals by name."""
-    table = Table("name", "since", box=None)
+    table = Table("name", "since", "de-identified", box=None)
     with database() as sessions, sessions.begin() as session:
         for tenant in list_tenants(session):
-            table.add_row(tenant.name, f"{tenant.created_at:%Y-%m-%d}")
+            since = f"{tenant.created_at:%Y-%m-%d}"
+            table.add_row(tenant.name, since, _when(policy_of(session, tenant.id)))
     out.print(table)
+
+
+@tenants.command(name="deidentify")
+@click.argument("name")
+@profile_options
+@click.option("--on-arrival", is_flag=True, help="Before studies are stored, too.")
+@click.option("--off", is_flag=True, help="No more, from the next study on.")
+def deidentify_(
+    name: str,
+    key: Path | None,
+    dates: str,
+    retain: tuple[str, ...],
+    *,
+    clean_descriptors: bool,
+    on_arrival: bool,
+    off: bool,
+) -> None:
+    """Say how the studies of hospital NAME are de-identified, from the next one on.
+
+    On their way to destinations that ask for it, and with --on-arrival before they are stored.
+    """
+    options = chosen(dates, retain, clean_descriptors=clean_descriptors)
+    secret = read_key(key).decode("ascii", "replace") if key else None
+    with database() as sessions, sessions.begin() as session:
+        before = policy_of(session, tenant_named(session, name).id)
+        # Another key would call the same patient something else.
+        secret = secret or (before.key if before else token_hex())
+        policy = None if off else Policy(secret, options, on_arrival)
+        set_policy(session, name, policy)
+    narrate(f"Studies of {name} are de-identified: {_when(policy)}.")
+
+
+def _when(policy: Policy | None) -> str:
+    if policy is None:
+        return "no"
+    return "before it is stored" if policy.on_arrival else "where a destination asks for it"

@@ -40,6 +40,7 @@ class Due:
         destination: its name.
         address: where to.
         contents: which of `hilum.destinations.CONTENTS`.
+        deidentify: whether they go without the patient.
         keys: of the files in the store, by content; originals are the courier's to look up.
     """
 
@@ -51,6 +52,7 @@ class Due:
     destination: str
     address: Address
     contents: tuple[str, ...]
+    deidentify: bool
     keys: dict[str, str]
 
     @property
@@ -114,13 +116,23 @@ def take_due(session: Session, *, lease_s: float) -> Due | None:
     return None if taken is None else _due(session, taken, token)
 
 
-def delivered(session: Session, due: Due, objects: int) -> bool:
-    """Note that a destination took all; false where the delivery is another courier's by now."""
+def delivered(
+    session: Session, due: Due, objects: int, deidentification: dict[str, Any] | None = None
+) -> bool:
+    """Note that a destination took all; false where the delivery is another courier's by now.
+
+    Args:
+        session: one transaction.
+        due: the delivery.
+        objects: how many it took.
+        deidentification: what was done to them on their way, by tag.
+    """
     is_noted = _settle(
         session,
         due,
         state=DeliveryState.DELIVERED,
         objects=objects,
+        deidentification=deidentification,
         error=None,
         delivered_at=func.now(),
     )
@@ -194,6 +206,7 @@ def send_again(session: Session, job: JobRow, destination: str | None = None) ->
         "error": None,
         "delivered_at": None,
         "objects": 0,
+        "deidentification": None,
     }
     session.execute(
         insert(DeliveryRow)
@@ -224,6 +237,7 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
         destination.name,
         ADDRESS.validate_python(destination.address),
         tuple(destination.contents),
+        destination.deidentify,
         dict(session.execute(artifacts).all()),
     )
 

@@ -21,6 +21,7 @@ def add_destination(
     address: Address,
     *,
     contents: Collection[str] = RESULTS,
+    deidentify: bool = False,
 ) -> DestinationRow:
     """Have the results of a hospital's jobs sent to an archive, from the next job on.
 
@@ -30,9 +31,11 @@ def add_destination(
         name: what it calls the archive.
         address: where.
         contents: of `hilum.destinations.CONTENTS`.
+        deidentify: whether it gets them without the patient, by the hospital's policy.
 
     Raises:
-        InvalidRequest: the name is malformed or taken, there is no such hospital, or nothing that could be sent.
+        InvalidRequest: the name is malformed or taken, there is no such hospital, it has no policy, or
+            there is nothing that could be sent.
     """
     tenant = tenant_named(session, tenant_name)
     if re.fullmatch(NAME, name) is None:
@@ -42,6 +45,10 @@ def add_destination(
         )
     if session.scalar(_named(tenant, name)) is not None:
         raise InvalidRequest(f"There is a destination {name!r} already, expected a new name.")
+    if deidentify and tenant.deidentification is None:
+        raise InvalidRequest(
+            f"{tenant_name} has no policy of de-identification: `hilum tenants deidentify` makes one."
+        )
     unknown = set(contents) - set(CONTENTS)
     if unknown or not contents:
         raise InvalidRequest(
@@ -53,6 +60,7 @@ def add_destination(
         name=name,
         address=to_json(address),
         contents=[one for one in CONTENTS if one in contents],
+        deidentify=deidentify,
     )
     session.add(row)
     session.flush()

@@ -63,6 +63,7 @@ def add_study(
     content_sha256: str,
     sheets: Iterable[Sheet] = (),
     attributes: Mapping[str, Attributes] | None = None,
+    deidentification: dict[str, Any] | None = None,
 ) -> StudyRow:
     """Remember a stored study, and return its row.
 
@@ -78,6 +79,7 @@ def add_study(
         content_sha256: hash over the sorted hashes of the instances.
         sheets: what the quality gate found of its series.
         attributes: what each instance is searched by, by SOP instance UID.
+        deidentification: what was done to it beforehand.
     """
     known = attributes or {}
     said = next(iter(known.values())).study if known else None
@@ -91,6 +93,7 @@ def add_study(
             patient_id=text_of(said or {}, "PatientID"),
             accession_number=text_of(said or {}, "AccessionNumber"),
             attributes=said,
+            deidentification=deidentification,
             content_sha256=content_sha256,
             instance_count=len(files),
             size_bytes=sum(file.size for file in files.values()),

@@ -74,6 +74,8 @@ class TenantRow(Row):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(unique=True)
+    deidentification: Mapped[dict[str, Any] | None]
+    """`hilum.dicom.deidentify.Policy`, its key among it; None where nobody asked for any."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -124,6 +126,8 @@ class DestinationRow(Row):
     """`hilum.destinations.Address`; holds its authorization."""
     contents: Mapped[list[Any]]
     """Which of `hilum.destinations.CONTENTS` it gets."""
+    deidentify: Mapped[bool] = mapped_column(default=False)
+    """Whether it gets them without the patient, by the policy of its hospital."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
     tenant: Mapped[TenantRow] = relationship()
@@ -151,6 +155,8 @@ class DeliveryRow(Row):
     """When it may be taken next; while it is sent, when its courier counts as lost."""
     objects: Mapped[int] = mapped_column(default=0)
     """How many DICOM objects the destination took."""
+    deidentification: Mapped[dict[str, Any] | None]
+    """What was done to them on their way, by tag; None where they go as they are kept."""
     error: Mapped[str | None]
     """Why the last attempt came to nothing."""
     delivered_at: Mapped[datetime | None]
@@ -179,6 +185,8 @@ class StudyRow(Row):
     accession_number: Mapped[str | None]
     attributes: Mapped[dict[str, Any] | None]
     """`hilum.dicom.attributes.Attributes.study`; none of what was kept before there were any."""
+    deidentification: Mapped[dict[str, Any] | None]
+    """What was done to it before it was stored, by tag; None where it is as it came."""
     content_sha256: Mapped[str]
     """Hash over the sorted hashes of the instances: the same through any door, in any order."""
     instance_count: Mapped[int]

@@ -3,11 +3,13 @@
 
 import hashlib
 import secrets
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db.tables import KeyRow, TenantRow, now
+from hilum.dicom.deidentify import POLICY, Policy
 from hilum.errors import InvalidRequest
 
 KEY_PREFIX = "hilum_"
@@ -48,6 +50,25 @@ def tenant_named(session: Session, name: str) -> TenantRow:
     if tenant is None:
         raise InvalidRequest(f"There is no tenant {name!r}.")
     return tenant
+
+
+def policy_of(session: Session, tenant_id: UUID) -> Policy | None:
+    """Return how a hospital has its studies de-identified; None where it has not."""
+    kept = session.scalar(select(TenantRow.deidentification).where(TenantRow.id == tenant_id))
+    return None if kept is None else POLICY.validate_python(kept)
+
+
+def set_policy(session: Session, tenant_name: str, policy: Policy | None) -> None:
+    """Say how a hospital has its studies de-identified, from the next one on; None ends it.
+
+    Raises:
+        InvalidRequest: there is no such hospital, or dates are retained in two ways.
+        MissingSetting: the key is too short.
+    """
+    tenant = tenant_named(session, tenant_name)
+    if policy is not None:
+        policy.deidentifier()
+    tenant.deidentification = None if policy is None else policy.to_json()
 
 
 def list_tenants(session: Session) -> list[TenantRow]:

@@ -3,19 +3,22 @@
 
 from pathlib import Path
 from threading import Event, Thread
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import bound_contextvars
 
+from api.confidential import Treated, treat
 from api.parts import Parts
 from api.push import dimse, stow
 from api.push.outgoing import Outgoing
 from db.deliveries import Due, delivered, postpone, take_due
 from db.studies import instance_keys
+from db.tenants import policy_of
 from hilum.destinations import Address, Dimse
-from hilum.errors import HilumError
+from hilum.dicom.deidentify import Policy
+from hilum.errors import HilumError, Undelivered
 from hilum.logs import describe_crash
 from hilum.settings import Settings
 
@@ -72,7 +75,7 @@ class Courier:
 
     def _deliver(self, due: Due) -> None:
         try:
-            count = self._send(due)
+            count, account = self._send(due)
         except (HilumError, OSError) as error:
             reason = error.message if isinstance(error, HilumError) else type(error).__name__
             self._postpone(due, reason)
@@ -84,7 +87,7 @@ class Courier:
             self._postpone(due, f"It broke off with {type(error).__name__}; the log has the place.")
         else:
             with self._parts.sessions.begin() as session:
-                is_noted = delivered(session, due, count)
+                is_noted = delivered(session, due, count, account)
             log.info("delivery.done", objects=count, recorded=is_noted)
 
     def _postpone(self, due: Due, reason: str) -> None:
@@ -92,16 +95,30 @@ class Courier:
             state = postpone(session, due, reason)
         log.warning("delivery.postponed", reason=reason, state=state)
 
-    def _send(self, due: Due) -> int:
-        keys = list(due.keys.values())
-        if due.wants_originals:
-            with self._parts.sessions.begin() as session:
-                keys += [row.key for row in instance_keys(session, due.study_id)]
-        with self._parts.spool.folder() as scratch:
-            paths = self._parts.store.local_files(keys, scratch)
-            files = [Outgoing.of(path) for path in paths]
-            send(files, due.address, scratch, self._parts.settings)
-        return len(files)
+    def _send(self, due: Due) -> tuple[int, dict[str, Any] | None]:
+        """Return how many objects went, and what was done to them on their way."""
+        parts = self._parts
+        with parts.sessions.begin() as session:
+            policy = policy_of(session, due.tenant_id)
+            originals = instance_keys(session, due.study_id) if due.wants_originals else []
+        keys = [*due.keys.values(), *(row.key for row in originals)]
+        with parts.spool.folder() as scratch, parts.spool.folder() as clean:
+            paths, account = parts.store.local_files(keys, scratch), None
+            if due.deidentify:
+                treated = _without_patient(paths, clean, policy)
+                paths, account = treated.paths, treated.to_json()
+            send([Outgoing.of(path) for path in paths], due.address, scratch, parts.settings)
+        return len(paths), account
+
+
+def _without_patient(paths: list[Path], folder: Path, policy: Policy | None) -> Treated:
+    # Better nothing than a name: the policy may have ended since the destination was added.
+    if policy is None:
+        raise Undelivered("The hospital has no policy of de-identification any more.")
+    treated = treat(paths, folder, policy.deidentifier())
+    if not treated.paths:
+        raise Undelivered(f"None of {len(paths)} objects can be de-identified.")
+    return treated
 
 
 def send(files: list[Outgoing], to: Address, scratch: Path, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from apiflask.fields import UUID, AwareDateTime, List, Nested
 from apiflask.validators import Regexp
 from marshmallow import RAISE
 
+from api.schemas.deidentification import AccountJSON
 from api.schemas.fields import choice, count, text
 from hilum.destinations import NAME, DeliveryState
 
@@ -18,6 +19,7 @@ class DeliveryJSON(Schema):
     state = choice(DeliveryState, "Where it stands.", required=True)
     attempts = count("How often it was tried.", required=True)
     objects = count("DICOM objects that the archive took.", required=True)
+    deidentification = Nested(AccountJSON, required=True, allow_none=True)
     error = text("Why the last attempt came to nothing.", required=True, allow_none=True)
     due_at = AwareDateTime(
         required=True,

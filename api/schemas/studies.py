@@ -4,6 +4,7 @@
 from apiflask import Schema
 from apiflask.fields import UUID, AwareDateTime, Boolean, Date, Float, List, Nested
 
+from api.schemas.deidentification import AccountJSON
 from api.schemas.fields import choice, count, number, text
 from hilum.dicom.quality import BurnedIn, Outcome
 
@@ -65,8 +66,8 @@ class StudyLinksJSON(Schema):
     jobs = text("Its jobs.", required=True)
 
 
-class StudyJSON(Schema):
-    """One upload of a study."""
+class ListedStudyJSON(Schema):
+    """A study in a list."""
 
     id = UUID(required=True)
     study_uid = text("StudyInstanceUID.", required=True)
@@ -79,8 +80,10 @@ class StudyJSON(Schema):
     links = Nested(StudyLinksJSON, required=True)
 
 
-class ListedStudyJSON(StudyJSON):
-    """A study in a list."""
+class StudyJSON(ListedStudyJSON):
+    """One upload of a study."""
+
+    deidentification = Nested(AccountJSON, required=True, allow_none=True)
 
 
 class StudiesJSON(Schema):

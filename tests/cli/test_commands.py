@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 from cli.main import hilum
 from db.session import Sessions
 from db.tables import TenantRow
-from db.tenants import list_keys, tenant_of_key
+from db.tenants import list_keys, policy_of, tenant_of_key
 from db.titles import list_titles
+from hilum.dicom.deidentify import Option, Policy
 from hilum.settings import Settings
 from tests.api.push.archives import Service
 from tests.cli.conftest import Server
@@ -44,6 +45,44 @@ def test_a_hospital_is_added_and_listed(command: Command) -> None:
 
     assert added.exit_code == 0, added.output
     assert "St Example" in listed.stdout
+
+
+def test_a_hospital_says_how_its_studies_are_deidentified(
+    command: Command, sessions: Sessions, tenant: TenantRow, tmp_path: Path
+) -> None:
+    def policy() -> Policy | None:
+        with sessions.begin() as session:
+            return policy_of(session, tenant.id)
+
+    for_export = command("tenants", "deidentify", tenant.name, "--retain", "patient")
+    made = policy()
+    with_key = command("tenants", "deidentify", tenant.name, "--on-arrival", "--key", "key")
+    kept = command("tenants", "deidentify", tenant.name, "--on-arrival", "--dates", "removed")
+    again = policy()
+    listed = command("tenants", "list")
+    off = command("tenants", "deidentify", tenant.name, "--off")
+
+    assert "where a destination asks for it" in for_export.stderr
+    assert made is not None
+    assert made.options == {Option.RETAIN_PATIENT, Option.RETAIN_MODIFIED_DATES}
+    assert "before it is stored" in with_key.stderr
+    assert again == Policy((tmp_path / "key").read_text().strip(), frozenset(), on_arrival=True)
+    assert made.key not in "".join(one.output for one in (for_export, with_key, kept, listed))
+    assert "before it is stored" in listed.stdout
+    assert off.exit_code == 0
+    assert policy() is None
+
+
+def test_a_key_that_could_be_tried_is_refused(
+    command: Command, tenant: TenantRow, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text("short")
+
+    result = command("tenants", "deidentify", tenant.name, "--key", "key")
+
+    assert result.exit_code == 2
+    assert "[missing_setting]" in result.stderr
+    assert "short" not in result.stderr.replace("too short", "")
 
 
 def test_a_taken_name_is_refused(command: Command, tenant: TenantRow) -> None:
