@@ -22,13 +22,19 @@ from api import create_app
 from api.dimse import Scp
 from api.gatherer import Gatherer
 from api.parts import EXTENSION, Parts
+from api.push.courier import Courier
+from db.deliveries import send_again
+from db.destinations import add_destination
 from db.session import Sessions
-from db.tables import JobEventRow, JobRow, TenantRow
+from db.tables import DeliveryRow, JobEventRow, JobRow, TenantRow
 from db.tenants import new_key
 from db.titles import add_title
+from hilum.destinations import CONTENTS, Stow
+from hilum.jobs import State
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.api.caller import Caller
+from tests.api.push.archives import Scripted, Service
 from tests.phantoms import chest, missing, truncated, without, zipped
 from tests.worker.pipelines import quick
 from worker.bench import Bench
@@ -114,11 +120,14 @@ def test_no_word_of_the_patient_leaves_the_study(
     _by_c_store(parts, archive)
     said.append(json.dumps(_queue(redis_url)))
     said += _run_all(sessions, store, parts.settings)
+    said += _deliver_all(sessions, parts, tenant)
     said += [caller.get(f"/v1/jobs/{job.id}").text for job in _jobs(sessions)]
 
     parts.close()
     everything = "\n".join([*said, caplog.text, *capsys.readouterr()]).lower()
     assert "study_uid" in everything
+    # What is searched is not empty.
+    assert kind != "sound" or {"delivery.done", "delivery.postponed"} <= set(everything.split())
     assert [needle for needle in NEEDLES if needle in everything] == []
 
 
@@ -174,6 +183,27 @@ def _queue(url: str) -> dict[str, str]:
 def _jobs(sessions: Sessions) -> list[JobRow]:
     with sessions.begin() as session:
         return list(session.scalars(select(JobRow)))
+
+
+def _deliver_all(sessions: Sessions, parts: Parts, tenant: TenantRow) -> list[str]:
+    """Send every result to an archive that takes it and to two that do not."""
+    refusal = {"00081198": {"vr": "SQ", "Value": [{}]}}
+    with (
+        Scripted([0x0000]).running() as pacs,
+        Scripted([0xC000]).running() as full,
+        Service(409, refusal).running() as url,
+    ):
+        with sessions.begin() as session:
+            for name, address in (("pacs", pacs), ("full", full), ("cloud", Stow(url))):
+                add_destination(session, tenant.name, name, address, contents=CONTENTS)
+            for job in session.scalars(select(JobRow).where(JobRow.state == State.SUCCEEDED)):
+                send_again(session, job)
+        courier = Courier(parts)
+        while courier.deliver_one():
+            pass
+    with sessions.begin() as session:
+        rows = session.scalars(select(DeliveryRow)).all()
+        return [f"{row.state} {row.error} {row.deidentification}" for row in rows]
 
 
 def _run_all(sessions: Sessions, store: StudyStore, settings: Settings) -> list[str]:
