@@ -76,7 +76,7 @@ def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
 
 def accept(all_clear: Cleared, order: Order, parts: Parts) -> JobRow:
     """Do as `take_in` does with files that may be kept."""
-    arrival = _look_at(all_clear)
+    arrival = _look_at(all_clear.files, all_clear.account)
     slice_count = _slice_count(arrival.study)
 
     def order_it(session: Session, study_id: UUID) -> tuple[JobRow, bool]:
@@ -96,7 +96,7 @@ def keep(all_clear: Cleared, tenant_id: UUID, parts: Parts) -> UUID:
         NoDicom, MixedStudies: the files are no study.
         StorageFull: the disk is nearly full; nothing was kept.
     """
-    arrival = _look_at(all_clear)
+    arrival = _look_at(all_clear.files, all_clear.account)
     study_id = _remember(arrival, tenant_id, parts, lambda _session, study_id: study_id)
     _log(arrival, study_id=str(study_id))
     return study_id
@@ -161,15 +161,15 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
     )
 
 
-def _look_at(all_clear: Cleared) -> Arrival:
-    by_path = {file.path: file for file in all_clear.files}
+def _look_at(files: Sequence[SpooledFile], account: dict[str, Any] | None = None) -> Arrival:
+    by_path = {file.path: file for file in files}
     study = read_study(by_path)
     digests = {one.path: content_digest(one.path) for one in _instances(study)}
     study = _each_once(study, digests)
     kept = {one.path: by_path[one.path] for one in _instances(study)}
     content = "".join(sorted(digests[path] for path in kept))
     content_sha256 = hashlib.sha256(content.encode()).hexdigest()
-    return Arrival(study, kept, content_sha256, all_clear.account)
+    return Arrival(study, kept, content_sha256, account)
 
 
 def _slice_count(study: Study) -> int:

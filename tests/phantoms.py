@@ -6,15 +6,30 @@ A defect is a function from a series in memory to a series in memory; `write` pu
 """
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, RLELossless, generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    HTJ2K,
+    UID,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+    generate_uid,
+)
 
 from hilum.phantom import COVID_LESIONS, Effusion, Lesion, Lobe, Phantom, make_phantom
 
@@ -187,11 +202,37 @@ def truncated(datasets: Sequence[Dataset], number: int) -> list[Dataset]:
     return list(datasets)
 
 
+ENCODERS: Mapping[UID, Callable[[NDArray[Any]], bytes]] = MappingProxyType(
+    {
+        JPEGLossless: imagecodecs.ljpeg_encode,
+        JPEGLosslessSV1: imagecodecs.ljpeg_encode,
+        **dict.fromkeys(
+            (HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL),
+            partial(imagecodecs.htj2k_encode, reversible=True),
+        ),
+    }
+)
+"""What pydicom cannot write."""
+
+LOSSLESS = (RLELossless, JPEG2000Lossless, JPEGLSLossless, *ENCODERS)
+"""Every compressed transfer syntax that a test can write and read back to the bit."""
+
+
 def compressed(datasets: Sequence[Dataset], syntax: UID = RLELossless) -> list[Dataset]:
-    """Encode the pixels in another transfer syntax."""
+    """Encode the pixels in another transfer syntax, without loss."""
     for dataset in datasets:
-        dataset.compress(syntax, generate_instance_uid=False)
+        if syntax in ENCODERS:
+            _encode(dataset, syntax)
+        else:
+            dataset.compress(syntax, generate_instance_uid=False)
     return list(datasets)
+
+
+def _encode(dataset: Dataset, syntax: UID) -> None:
+    frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    dataset.PixelData = encapsulate([ENCODERS[syntax](frame) for frame in frames])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = syntax
 
 
 def as_series(datasets: Sequence[Dataset], **values: object) -> list[Dataset]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from pydicom import Dataset
 
+from api.confidential import Cleared
 from api.intake import keep
 from api.parts import Parts
 from api.spool import spooled
@@ -27,7 +28,7 @@ def send(caller: Caller, parts: Parts, tenant: TenantRow, tmp_path: Path) -> Sen
     def sent(datasets: Iterable[Dataset]) -> list[Path]:
         folder = phantoms.write(tmp_path / uuid4().hex, datasets)
         files = sorted(folder.iterdir())
-        keep([spooled(path) for path in files], tenant.id, parts)
+        keep(Cleared([spooled(path) for path in files]), tenant.id, parts)
         return files
 
     return sent

@@ -13,15 +13,13 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
-    JPEG2000Lossless,
-    RLELossless,
 )
 from sqlalchemy import select
 
 from db.session import Sessions
 from db.tables import InstanceRow
 from hilum.storage import StudyStore
-from tests.phantoms import compressed
+from tests.phantoms import LOSSLESS, compressed
 
 EXPLICIT: Final = str(ExplicitVRLittleEndian)
 
@@ -30,8 +28,7 @@ SYNTAXES: Final = (
     ExplicitVRLittleEndian,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
-    RLELossless,
-    JPEG2000Lossless,
+    *LOSSLESS,
 )
 
 

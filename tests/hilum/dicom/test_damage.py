@@ -22,9 +22,11 @@ from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    HTJ2KLossless,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
 )
@@ -65,8 +67,8 @@ def small() -> list[Dataset]:
 
 
 def compressed(dataset: Dataset, syntax: UID) -> Dataset:
-    dataset.compress(syntax, generate_instance_uid=False)
-    return dataset
+    [packed] = phantoms.compressed([dataset], syntax)
+    return packed
 
 
 def stored(dataset: Dataset, syntax: UID) -> Dataset:
@@ -93,6 +95,8 @@ CLASSIC: dict[str, Callable[[Dataset], Dataset]] = {
     "JPEG": as_jpeg,
     "JPEG 2000": lambda dataset: compressed(dataset, JPEG2000Lossless),
     "JPEG-LS": lambda dataset: compressed(dataset, JPEGLSLossless),
+    "JPEG lossless": lambda dataset: compressed(dataset, JPEGLosslessSV1),
+    "HTJ2K": lambda dataset: compressed(dataset, HTJ2KLossless),
 }
 
 ENHANCED: dict[str, Callable[[list[Dataset]], Dataset]] = {
@@ -103,6 +107,8 @@ ENHANCED: dict[str, Callable[[list[Dataset]], Dataset]] = {
     "enhanced, RLE": lambda slices: compressed(enhanced(slices), RLELossless),
     "enhanced, JPEG 2000": lambda slices: compressed(enhanced(slices), JPEG2000Lossless),
     "enhanced, JPEG-LS": lambda slices: compressed(enhanced(slices), JPEGLSLossless),
+    "enhanced, JPEG lossless": lambda slices: compressed(enhanced(slices), JPEGLosslessSV1),
+    "enhanced, HTJ2K": lambda slices: compressed(enhanced(slices), HTJ2KLossless),
 }
 
 
