@@ -22,7 +22,7 @@ from api.parts import Parts
 from api.secure import Entity, tls_context
 from api.spool import SpoolFile
 from db.titles import find_title
-from hilum.dicom.header import read_header
+from hilum.dicom.identifiers import read_identifiers
 from hilum.dicom.syntaxes import readable_syntaxes
 from hilum.errors import StorageFull
 from hilum.logs import describe_crash
@@ -153,11 +153,11 @@ class Scp:
         with spool.folder() as folder:
             with SpoolFile(folder / "instance") as file:
                 file.write(data)
-            header = read_header(file.path)
-            if header is None:
+            uids = read_identifiers(file.path)
+            if uids is None:
                 return Status.NOT_UNDERSTOOD
-            if header.instance.sop_instance_uid != str(request.AffectedSOPInstanceUID):
+            if uids.sop_instance_uid != str(request.AffectedSOPInstanceUID):
                 return Status.OTHER_INSTANCE
-            arrived = [(header.study_uid, file.done())]
+            arrived = [(uids.study_uid, file.done())]
             self._parts.inbox.add(caller.tenant_id, caller.asked, arrived)
         return Status.SUCCESS

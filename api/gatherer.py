@@ -19,7 +19,7 @@ from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
 from db.studies import instance_keys, newest_study
-from hilum.dicom.header import read_header
+from hilum.dicom.identifiers import read_identifiers
 from hilum.errors import BurnedInText, HilumError, InputError, NotDeidentifiable
 from hilum.logs import describe_crash
 
@@ -115,7 +115,7 @@ class Gatherer:
 
     def _held(self, tenant_id: UUID, one: SpooledFile, scratch: Path) -> list[SpooledFile]:
         """Return what came of the same study before: late instances make a new upload of all."""
-        found = read_header(one.path)
+        found = read_identifiers(one.path)
         if found is None:
             return []
         with self._parts.sessions.begin() as session:

@@ -4,6 +4,8 @@
 from pathlib import Path
 from typing import Final
 
+from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]  # it has no types
+
 worker_class: Final = "gthread"
 """A slow upload holds a thread, not the whole process."""
 
@@ -28,3 +30,9 @@ worker_tmp_dir: Final = str(MEMORY) if MEMORY.is_dir() else None
 control_socket_disable: Final = True
 accesslog: Final = None
 """The app logs requests itself, with ids and without queries."""
+
+PIECE: Final = 256 * 1024
+"""Bytes of a body received at a time."""
+
+# Gunicorn's own mebibyte is memory that the system takes back and clears again each time.
+SocketUnreader.max_body_chunk = PIECE

@@ -98,10 +98,13 @@ class Inbox:
             arrived: pairs of study UID and file; the files are moved away.
         """
         place = self._place(tenant_id, asked)
+        arrived = list(arrived)
+        # All before any is moved: one sync settles what changed in the folders since the last.
+        for _, file in arrived:
+            _sync(file.path)
         folders = set()
         for study_uid, file in arrived:
             folder = place / as_name(study_uid)
-            _sync(file.path)
             _move(file.path, folder / f"{file.sha256}{SUFFIX}")
             folders.add(folder)
         for folder in folders:
@@ -130,6 +133,9 @@ class Inbox:
         place = self.root / str(tenant_id) / hashlib.sha256(text.encode()).hexdigest()[:16]
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (place / ASKED).exists():
+            # The folders above may be new, and what is synced in a folder is lost with its name.
+            for folder in (place.parent, self.root, self.root.parent):
+                _sync(folder)
             part = place / f".{os.getpid()}-{time.monotonic_ns()}"
             part.write_text(text)
             _sync(part)

@@ -12,6 +12,7 @@ from python_multipart.multipart import MultipartParser
 from werkzeug.exceptions import UnsupportedMediaType
 from werkzeug.http import parse_options_header
 
+from api.behind import Behind
 from api.body import Body
 from api.spool import SpooledFile, SpoolFile
 from hilum.errors import EmptyUpload, IncompleteUpload, InvalidRequest, TooManyFiles
@@ -36,12 +37,12 @@ class Part:
 
 @dataclass(slots=True)
 class Receiver:
-    """Hears the parser and writes each part to a file.
+    """Hears the parser and writes each part to a file, behind what is still heard.
 
     Attributes:
         folder: where they go.
         max_files: how many are taken.
-        parts: what came.
+        parts: what came; complete once the writing is finished.
         ended: whether the last boundary came.
     """
 
@@ -49,19 +50,22 @@ class Receiver:
     max_files: int
     parts: list[Part] = field(default_factory=list)
     ended: bool = False
+    _count: int = 0
     _name: bytes = b""
     _value: bytes = b""
     _media_type: str = DICOM
     _file: SpoolFile | None = None
+    _behind: Behind = field(default_factory=Behind)
 
     def begin(self) -> None:
         """Open a file for the next part."""
-        if len(self.parts) >= self.max_files:
+        if self._count >= self.max_files:
             raise TooManyFiles(
                 f"The upload holds more than {self.max_files} files, expected at most that."
             )
+        self._count += 1
         self._media_type = DICOM
-        self._file = SpoolFile(self.folder / f"part-{len(self.parts) + 1}")
+        self._behind.do(self._open, self.folder / f"part-{self._count}")
 
     def header_name(self, data: bytes, start: int, end: int) -> None:
         """Hear a piece of a header's name."""
@@ -79,23 +83,42 @@ class Receiver:
 
     def data(self, data: bytes, start: int, end: int) -> None:
         """Write a piece of the part."""
-        if self._file is not None:
-            self._file.write(data[start:end])
+        self._behind.do(self._write, memoryview(data)[start:end])
 
     def end(self) -> None:
         """Close the part's file."""
-        if self._file is not None:
-            self.parts.append(Part(self._media_type, self._file.done()))
-            self._file = None
+        self._behind.do(self._done, self._media_type)
 
     def finish(self) -> None:
         """Hear the end of the body."""
         self.ended = True
 
+    def wait(self) -> None:
+        """Wait until every part is written.
+
+        Raises:
+            StorageFull: the disk has no room for them.
+        """
+        self._behind.finish()
+
     def close(self) -> None:
         """Close what was being written when the body broke off."""
+        self._behind.close()
         if self._file is not None:
             self._file.close()
+
+    def _open(self, path: Path) -> None:
+        self._file = SpoolFile(path)
+
+    def _write(self, data: memoryview) -> None:
+        if self._file is not None:
+            self._file.write(data)
+
+    def _done(self, media_type: str) -> None:
+        if self._file is not None:
+            self._file.hasten()
+            self.parts.append(Part(media_type, self._file.done()))
+            self._file = None
 
 
 def check_related() -> str:
@@ -131,6 +154,7 @@ def receive_related(folder: Path, settings: Settings) -> list[Part]:
     with closing(Receiver(folder, settings.max_files)) as receiver:
         try:
             _parse(body, _parser(boundary, receiver))
+            receiver.wait()
         except FormParserError as error:
             body.check_whole()
             # The parser's own words quote the bytes it met.

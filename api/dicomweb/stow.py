@@ -20,7 +20,7 @@ from api.dicomweb.results import address, plain
 from api.orders import Order, OrderJSON
 from api.parts import parts
 from api.related import DICOM, Part, check_related, receive_related
-from hilum.dicom.header import Header, read_header
+from hilum.dicom.identifiers import Identifiers, read_identifiers
 
 
 class Reason(IntEnum):
@@ -38,12 +38,12 @@ class Outcome:
 
     Attributes:
         part: what came.
-        header: what it says of itself; None where it is no DICOM.
+        uids: what it is called; None where it is no DICOM.
         reason: why it was not taken; None where it was.
     """
 
     part: Part
-    header: Header | None
+    uids: Identifiers | None
     reason: Reason | None
 
 
@@ -85,15 +85,15 @@ def _store(query: dict[str, Any], study_uid: str | None) -> Response:
 
 
 def _judge(part: Part, study_uid: str | None) -> Outcome:
-    header = read_header(part.file.path) if part.media_type == DICOM else None
-    if header is None:
+    uids = read_identifiers(part.file.path) if part.media_type == DICOM else None
+    if uids is None:
         return Outcome(part, None, Reason.NOT_DICOM)
-    is_other = study_uid is not None and header.study_uid != study_uid
-    return Outcome(part, header, Reason.OTHER_STUDY if is_other else None)
+    is_other = study_uid is not None and uids.study_uid != study_uid
+    return Outcome(part, uids, Reason.OTHER_STUDY if is_other else None)
 
 
 def _keep(taken: list[Outcome], asked: dict[str, Any], tenant: UUID) -> None:
-    arrived = [(one.header.study_uid, one.part.file) for one in taken if one.header is not None]
+    arrived = [(one.uids.study_uid, one.part.file) for one in taken if one.uids is not None]
     parts().inbox.add(tenant, asked, arrived)
 
 
@@ -110,7 +110,7 @@ def _status(outcomes: list[Outcome]) -> HTTPStatus:
 def _document(outcomes: list[Outcome], study_uid: str | None) -> dict[str, Any]:
     stored = [one for one in outcomes if one.reason is None]
     refused = [one for one in outcomes if one.reason is not None]
-    uids = {one.header.study_uid for one in stored if one.header is not None}
+    uids = {one.uids.study_uid for one in stored if one.uids is not None}
     document: dict[str, Any] = {}
     if stored and len(uids | ({study_uid} if study_uid else set())) == 1:
         document |= plain(RetrieveURL=("UR", address(study_uid=uids.pop())))
@@ -123,20 +123,19 @@ def _document(outcomes: list[Outcome], study_uid: str | None) -> dict[str, Any]:
 
 def _reference(one: Outcome) -> dict[str, Any]:
     reason = plain(FailureReason=("US", one.reason)) if one.reason is not None else {}
-    if one.header is None:
+    if one.uids is None:
         return reason
-    instance = one.header.instance
-    uids = plain(
-        ReferencedSOPClassUID=("UI", instance.sop_class_uid),
-        ReferencedSOPInstanceUID=("UI", instance.sop_instance_uid),
+    document = plain(
+        ReferencedSOPClassUID=("UI", one.uids.sop_class_uid),
+        ReferencedSOPInstanceUID=("UI", one.uids.sop_instance_uid),
     )
-    return uids | (reason or plain(RetrieveURL=("UR", _address(one.header))))
+    return document | (reason or plain(RetrieveURL=("UR", _address(one.uids))))
 
 
-def _address(header: Header) -> str:
+def _address(uids: Identifiers) -> str:
     """Return where an instance is fetched once its study is taken in."""
     return address(
-        study_uid=header.study_uid,
-        series_uid=header.series_uid,
-        sop_uid=header.instance.sop_instance_uid,
+        study_uid=uids.study_uid,
+        series_uid=uids.series_uid,
+        sop_uid=uids.sop_instance_uid,
     )

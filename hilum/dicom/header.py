@@ -98,7 +98,9 @@ CODE_STRING: Final = re.compile(r"[A-Z0-9_ ]{1,16}")
 UNIT_TOLERANCE: Final = 0.01
 """How far direction cosines may be from unit length and a right angle: vendors round them."""
 
-_PREAMBLE = 128
+PREAMBLE: Final = 128
+"""Bytes of anything before a file begins (PS3.10 7.1)."""
+
 _FIRST_GROUPS = (b"\x08\x00", b"\x02\x00", b"\x00\x08")
 
 
@@ -157,9 +159,9 @@ def open_dataset(
 
 def _looks_like_dicom(path: Path) -> bool:
     with path.open("rb") as stream:
-        start = stream.read(_PREAMBLE + 4)
+        start = stream.read(PREAMBLE + 4)
     # Old files have no preamble and begin with the first element, of group 0008 or 0002.
-    return start[_PREAMBLE:] == b"DICM" or start[:2] in _FIRST_GROUPS
+    return start[PREAMBLE:] == b"DICM" or start[:2] in _FIRST_GROUPS
 
 
 def _instance(dataset: Dataset, path: Path) -> Instance:

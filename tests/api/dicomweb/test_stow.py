@@ -7,10 +7,12 @@ import pydicom
 import pytest
 from dicomweb_client import DICOMwebClient
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
 from requests import Session as HTTPSession
 from sqlalchemy import select
 
 from api.gatherer import Gatherer
+from api.inbox import _sync
 from api.parts import Parts
 from api.spool import SpooledFile, spooled
 from db.session import Sessions
@@ -350,6 +352,75 @@ def test_file_that_comes_while_its_study_is_taken_stays(
     study.forget(taken)
 
     assert [one.count for one in parts.inbox.pending()] == [1]
+
+
+def test_nothing_is_in_the_inbox_before_every_file_is_safe(
+    caller: Caller, slices: list[bytes], parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    safe: list[tuple[Path, int]] = []
+
+    def sync(path: Path) -> None:
+        _sync(path)
+        safe.append((path, len(list(parts.inbox.root.rglob("*.dcm")))))
+
+    monkeypatch.setattr("api.inbox._sync", sync)
+
+    answer = store(caller, related(slices))
+
+    assert answer.status == 200
+    files = [(path.name, moved) for path, moved in safe if path.name.startswith("part-")]
+    assert files == [(f"part-{number}", 0) for number in range(1, len(slices) + 1)]
+    folders = [path.name for path, moved in safe if moved == len(slices)]
+    [place] = parts.inbox.root.glob("*/*")
+    assert folders == [uid(slices[0]), place.name]
+
+
+def test_end_between_writing_and_the_last_sync_leaves_nothing_in_the_inbox(
+    caller: Caller,
+    slices: list[bytes],
+    parts: Parts,
+    gatherer: Gatherer,
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sync(path: Path) -> None:
+        if path.name == f"part-{len(slices)}":
+            raise SystemExit
+        _sync(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("api.inbox._sync", sync)
+        with pytest.raises(SystemExit):
+            store(caller, related(slices))
+    before = list(parts.inbox.pending())
+    store(caller, related(slices))
+    gatherer.gather()
+
+    assert before == []
+    assert kept(sessions) == [len(slices)]
+
+
+def test_disk_that_fills_up_while_a_part_is_written_is_said_in_the_words_of_http(
+    caller: Caller, slices: list[bytes], parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.spool.SpoolFile.write", _full)
+
+    assert store(caller, related(slices)).refusal == (507, "storage_full")
+    assert list(parts.inbox.pending()) == []
+
+
+def test_header_that_is_odd_is_taken_as_well(caller: Caller, slices: list[bytes]) -> None:
+    implicit = pydicom.dcmread(io.BytesIO(slices[0]))
+    implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    buffer = io.BytesIO()
+    implicit.save_as(buffer)
+
+    answer = store(caller, related([buffer.getvalue(), slices[1]]))
+
+    stored = Dataset.from_json(answer.json).ReferencedSOPSequence
+    assert [one.ReferencedSOPInstanceUID for one in stored] == [
+        uid(file, "SOP") for file in slices[:2]
+    ]
 
 
 def test_dicomweb_client_stores_a_study(

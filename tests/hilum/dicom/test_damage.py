@@ -31,6 +31,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from hilum.dicom.header import read_header
+from hilum.dicom.identifiers import Identifiers, read_identifiers
 from hilum.dicom.quality import score_series
 from hilum.dicom.quiet import quiet
 from hilum.dicom.read import read_slice, read_study, read_volume
@@ -218,7 +220,18 @@ mutations = st.one_of(
 # ── What becomes of it ────────────────────────────────────────────────────────────────────────
 
 
+def parsed_identifiers(path: Path) -> Identifiers | None:
+    with quiet():
+        header = read_header(path)
+    if header is None:
+        return None
+    one = header.instance
+    return Identifiers(header.study_uid, header.series_uid, one.sop_instance_uid, one.sop_class_uid)
+
+
 def go_the_way_of_an_upload(path: Path, others: tuple[Path, ...]) -> None:
+    # What is confirmed by its UIDs has to be read later.
+    assert read_identifiers(path) == parsed_identifiers(path)
     with suppress(HilumError):
         study = read_study([path, *others])
         score_series(study)
