@@ -4,6 +4,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -109,9 +110,7 @@ def _element(dataset: Dataset, keyword: str) -> JSONObject:
     try:
         if keyword not in dataset:
             return absent
-        one = Dataset()
-        one.add(dataset[keyword])
-        found: JSONObject = _storable(one.to_json_dict()[tag_of(keyword)])
+        found: JSONObject = _storable(dataset[keyword].to_json_dict(None, 0))
     except header.BROKEN:
         return absent
     return found
@@ -128,6 +127,7 @@ def _storable(value: Any) -> Any:
     return value
 
 
+@cache
 def tag_of(keyword: str) -> str:
     """Return the tag of a keyword as DICOM JSON writes it, eight hexadecimal digits.
 

@@ -54,8 +54,15 @@ def segments(labels: Sequence[Label]) -> list[Segment]:
 def segment_numbers(analysis: Analysis, labels: Sequence[Label]) -> NDArray[np.uint8]:
     """Return the segment number of each voxel [z, y, x], 0 where there is no lesion."""
     numbers = np.zeros_like(analysis.lesions)
-    for one in segments(labels):
-        numbers[(analysis.lesions == one.label.value) & (analysis.lungs == one.side)] = one.number
+    numbered = segments(labels)
+    for slice_numbers, lesions, lungs in zip(
+        numbers, analysis.lesions, analysis.lungs, strict=True
+    ):
+        # Most of a chest is without one, and a slice stays in the processor's cache.
+        if not lesions.any():
+            continue
+        for one in numbered:
+            slice_numbers[(lesions == one.label.value) & (lungs == one.side)] = one.number
     return numbers
 
 
