@@ -20,6 +20,8 @@ from api.dicomweb.results import address, plain
 from api.orders import Order, OrderJSON
 from api.parts import parts
 from api.related import DICOM, Part, check_related, receive_related
+from db.tenants import policy_of
+from hilum.dicom.attributes import tag_of
 from hilum.dicom.identifiers import Identifiers, read_identifiers
 
 
@@ -79,9 +81,17 @@ def _store(query: dict[str, Any], study_uid: str | None) -> Response:
         taken = [one for one in outcomes if one.reason is None]
         _keep(taken, query, tenant_id())
     log.info("stow.received", stored=len(taken), refused=len(outcomes) - len(taken))
-    return Response(
-        json.dumps(_document(outcomes, study_uid)), _status(outcomes), mimetype=DICOM_JSON
-    )
+    document = _document(outcomes, study_uid)
+    if _is_renamed(tenant_id()):
+        _forget_addresses(document)
+    return Response(json.dumps(document), _status(outcomes), mimetype=DICOM_JSON)
+
+
+def _is_renamed(tenant: UUID) -> bool:
+    """Tell whether what comes is kept under other UIDs than it was sent by."""
+    with parts().sessions.begin() as session:
+        policy = policy_of(session, tenant)
+    return policy is not None and policy.on_arrival
 
 
 def _judge(part: Part, study_uid: str | None) -> Outcome:
@@ -139,3 +149,10 @@ def _address(uids: Identifiers) -> str:
         series_uid=uids.series_uid,
         sop_uid=uids.sop_instance_uid,
     )
+
+
+def _forget_addresses(document: dict[str, Any]) -> None:
+    url = tag_of("RetrieveURL")
+    stored = document.get(tag_of("ReferencedSOPSequence"), {}).get("Value", [])
+    for one in (document, *stored):
+        one.pop(url, None)

@@ -163,6 +163,33 @@ def test_same_study_by_any_door_and_again_is_one_job(
     assert list(parts.inbox.pending()) == []
 
 
+@pytest.mark.parametrize(("policy", "has_addresses"), [(None, True), (ON_ARRIVAL, False)])
+def test_stow_names_no_address_that_leads_nowhere(
+    policy: Policy | None,
+    caller: Caller,
+    archive: bytes,
+    sessions: Sessions,
+    tenant: TenantRow,
+    *,
+    has_addresses: bool,
+) -> None:
+    ask(sessions, tenant, policy)
+    file = members(archive)[0]
+
+    response = caller.client.post(
+        "/dicom-web/studies",
+        data=b"--edge\r\nContent-Type: application/dicom\r\n\r\n" + file + b"\r\n--edge--\r\n",
+        content_type='multipart/related; type="application/dicom"; boundary=edge',
+        headers=caller.headers(),
+    )
+
+    document = response.get_json()
+    [stored] = document["00081199"]["Value"]
+    assert response.status_code == 200
+    assert ("00081190" in document, "00081190" in stored) == (has_addresses, has_addresses)
+    assert stored["00081155"]["Value"] == [str(dcmread(io.BytesIO(file)).SOPInstanceUID)]
+
+
 def test_late_instances_join_their_study_under_its_new_name(
     archive: bytes,
     parts: Parts,
