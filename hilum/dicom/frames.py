@@ -21,7 +21,7 @@ from hilum.dicom.codestream import claimed_size
 from hilum.dicom.deflated import is_deflated
 from hilum.dicom.pixels import PLUGINS
 from hilum.dicom.quiet import quiet
-from hilum.dicom.syntaxes import is_readable
+from hilum.dicom.syntaxes import BYTE, is_readable
 from hilum.errors import (
     UnknownObject,
     UnreadableObject,
@@ -167,10 +167,11 @@ class Frames:
             )
 
     def _check_decoder(self) -> None:
-        if not is_readable(self.syntax):
+        bits = header.integer(self.dataset, "BitsStored") or BYTE
+        if not is_readable(self.syntax, bits=bits):
             raise UnsupportedTransferSyntax(
                 f"Instance {header.uid(self.dataset, 'SOPInstanceUID')}: no decoder is installed"
-                f" for transfer syntax {self.syntax.name} ({self.syntax})."
+                f" for transfer syntax {self.syntax.name} ({self.syntax}) of {bits} bits."
             )
 
     @contextmanager

@@ -16,7 +16,7 @@ from hilum.dicom import header
 from hilum.dicom.codestream import claimed_size
 from hilum.dicom.multiframe import MultiFrame
 from hilum.dicom.quiet import quiet
-from hilum.dicom.syntaxes import is_readable
+from hilum.dicom.syntaxes import BYTE, is_readable
 from hilum.errors import MissingRescale, UnreadablePixels, UnsupportedTransferSyntax
 from hilum.study import Instance
 
@@ -103,7 +103,7 @@ def read_hu(instance: Instance) -> NDArray[np.int16]:
 
 
 def _decode(dataset: Dataset, instance: Instance) -> NDArray[Any]:
-    _check_decoder(instance)
+    _check_decoder(dataset, instance)
     _check_plain(dataset, instance)
     _check_side(instance)
     if not hasattr(dataset.file_meta, "TransferSyntaxUID"):
@@ -145,12 +145,12 @@ def _check_size(found: tuple[int, ...] | None, instance: Instance) -> None:
         )
 
 
-def _check_decoder(instance: Instance) -> None:
-    syntax = UID(instance.transfer_syntax_uid)
-    if not is_readable(syntax):
+def _check_decoder(dataset: Dataset, instance: Instance) -> None:
+    syntax, bits = UID(instance.transfer_syntax_uid), header.integer(dataset, "BitsStored") or BYTE
+    if not is_readable(syntax, bits=bits):
         raise UnsupportedTransferSyntax(
             f"{_name(instance)}: no decoder is installed for transfer syntax"
-            f" {syntax.name} ({syntax})."
+            f" {syntax.name} ({syntax}) of {bits} bits."
         )
 
 

@@ -1,10 +1,19 @@
 import random
+import shutil
+import subprocess
 import tracemalloc
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLSNearLossless,
+)
 
 from hilum.dicom.read import read_slice, read_study, read_volume
 from hilum.dicom.selection import choose_ct_series
@@ -14,11 +23,13 @@ from hilum.errors import (
     NoCtSeries,
     NoDicom,
     UnreadablePixels,
+    UnsupportedTransferSyntax,
 )
 from hilum.jobs import JobStopped, Stage
 from hilum.volume import Volume
 from tests import phantoms
 from tests.phantoms import LOSSLESS, chest
+from tests.programs import installed
 
 
 def read(folder: Path) -> Volume:
@@ -132,6 +143,39 @@ def test_lossless_compression_changes_no_voxel(tmp_path: Path, syntax: str) -> N
     phantoms.write(tmp_path, phantoms.compressed(slices, syntax))
 
     np.testing.assert_array_equal(read(tmp_path).voxels, chest().voxels[10:16])
+
+
+def with_loss(folder: Path, syntax: UID) -> Path:
+    """A few slices, compressed as scanners do that save space."""
+    options = {JPEGBaseline8Bit: ["+eb"], JPEGExtended12Bit: ["+ee"]}
+    slices = chest().datasets()[8:14]
+    if syntax in options:
+        program = installed("dcmcjpeg", package="dcmtk")
+        for path in sorted(phantoms.write(folder / "plain", slices).iterdir()):
+            target = folder / path.name
+            subprocess.run([program, *options[syntax], path, target], check=True)
+        shutil.rmtree(folder / "plain")
+        return folder
+    settings = {"jls_error": 2} if syntax == JPEGLSNearLossless else {"j2k_cr": [5]}
+    for dataset in slices:
+        dataset.compress(syntax, generate_instance_uid=False, **settings)
+    return phantoms.write(folder, slices)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "most_hu"), [(JPEGBaseline8Bit, 25), (JPEGLSNearLossless, 2), (JPEG2000, 20)]
+)
+def test_lossy_compression_changes_little(tmp_path: Path, syntax: UID, most_hu: float) -> None:
+    voxels = read(with_loss(tmp_path, syntax)).voxels.astype(float)
+
+    assert 0 < np.abs(voxels - chest().voxels[10:16]).mean() < most_hu
+
+
+def test_jpeg_of_more_bits_than_its_decoders_read_is_refused_by_name(tmp_path: Path) -> None:
+    with_loss(tmp_path, JPEGExtended12Bit)
+
+    with pytest.raises(UnsupportedTransferSyntax, match=r"JPEG Extended .* of 12 bits"):
+        read(tmp_path)
 
 
 def test_prone_and_mirrored_slices_come_out_upright(tmp_path: Path) -> None:
