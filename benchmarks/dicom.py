@@ -15,9 +15,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
+from api.confidential import treat
 from benchmarks.api import Target, target
 from hilum.catalogue import CT_LESIONS
 from hilum.dicom.attributes import read_attributes
+from hilum.dicom.deidentify import Deidentifier
+from hilum.dicom.deidentify.pseudonyms import KEY_BYTES
 from hilum.dicom.identity import content_digest
 from hilum.dicom.maker import to_bytes
 from hilum.dicom.quality import score_series
@@ -56,6 +59,9 @@ def measure_reading(paths: list[Path]) -> dict[str, float]:
     sheets_s, _ = _timed(lambda: score_series(study))
     identity_s, _ = _timed(lambda: [content_digest(path) for path in paths])
     attributes_s, _ = _timed(lambda: [read_attributes(path) for path in paths])
+    with TemporaryDirectory(prefix="hilum-bench-") as scratch:
+        deidentifier = Deidentifier(bytes(KEY_BYTES))
+        deidentify_s, _ = _timed(lambda: treat(paths, Path(scratch), deidentifier))
     volume_s, _ = _timed(lambda: read_volume(choose_ct_series(study).series))
     return {
         "floor_s": floor_s,
@@ -63,6 +69,7 @@ def measure_reading(paths: list[Path]) -> dict[str, float]:
         "sheets_s": sheets_s,
         "identity_s": identity_s,
         "attributes_s": attributes_s,
+        "deidentify_s": deidentify_s,
         "volume_s": volume_s,
         "reading_and_checking_s": round(headers_s + sheets_s + volume_s, 3),
     }

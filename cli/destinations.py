@@ -10,6 +10,7 @@ from api.push.courier import echo
 from cli.database import database
 from cli.home import find_settings
 from cli.terminal import narrate, out
+from db.deliveries import OPEN, count_by_state, retry_failed
 from db.destinations import (
     add_destination,
     find_destination,
@@ -17,12 +18,20 @@ from db.destinations import (
     remove_destination,
 )
 from hilum.catalogue import RESULTS
-from hilum.destinations import ADDRESS, CALLING, CONTENTS, Address, parse_entity, parse_service
+from hilum.destinations import (
+    ADDRESS,
+    CALLING,
+    CONTENTS,
+    Address,
+    DeliveryState,
+    parse_entity,
+    parse_service,
+)
 
 
 @click.group(short_help="Name the archives that results are sent to.")
 def destinations() -> None:
-    """Add, list, try and remove the archives that a hospital's results are sent to."""
+    """Add, list, try, retry and remove the archives that a hospital's results are sent to."""
 
 
 @destinations.command()
@@ -75,13 +84,17 @@ def add(
 
 @destinations.command(name="list")
 def list_() -> None:
-    """List the destinations with their hospitals, never a secret."""
-    table = Table("tenant", "name", "address", "gets", box=None)
+    """List the destinations, with how many studies are on their way and were given up on."""
+    table = Table("tenant", "name", "address", "gets", "waiting", "failed", box=None)
     with database() as sessions, sessions.begin() as session:
+        counts = count_by_state(session)
         for row in list_destinations(session):
             address = ADDRESS.validate_python(row.address)
             gets = [*row.contents, *(["without-patient"] if row.deidentify else [])]
-            table.add_row(row.tenant.name, row.name, str(address), " ".join(gets))
+            waiting = sum(counts.get((row.id, state), 0) for state in OPEN)
+            failed = counts.get((row.id, DeliveryState.FAILED), 0)
+            columns = (row.tenant.name, row.name, str(address), " ".join(gets))
+            table.add_row(*columns, str(waiting), str(failed))
     out.print(table)
 
 
@@ -94,6 +107,16 @@ def try_(name: str, tenant: str) -> None:
         address = ADDRESS.validate_python(find_destination(session, tenant, name).address)
     echo(address, find_settings())
     narrate(f"{address} answers.")
+
+
+@destinations.command()
+@click.argument("name")
+@click.argument("tenant")
+def retry(name: str, tenant: str) -> None:
+    """Send what was given up on, once an archive is back from a long outage."""
+    with database() as sessions, sessions.begin() as session:
+        count = retry_failed(session, find_destination(session, tenant, name))
+    narrate(f"{count} studies are on their way to {name} again.")
 
 
 @destinations.command()

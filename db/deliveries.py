@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is on its way to archives: queued with the end of a job, sent until it is taken."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -27,6 +29,20 @@ JITTER: Final = 0.2
 
 GIVE_UP_S: Final = 24 * 3600.0
 """An archive that has been away for so long is left to a person."""
+
+ANEW: Final[Mapping[str, Any]] = MappingProxyType(
+    {
+        "state": DeliveryState.WAITING,
+        "claim": None,
+        "error": None,
+        "objects": 0,
+        "deidentification": None,
+        "delivered_at": None,
+        "began_at": func.now(),
+        "due_at": func.now(),
+    }
+)
+"""A delivery that is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,22 +216,32 @@ def send_again(session: Session, job: JobRow, destination: str | None = None) ->
     if not ids:
         name = "any destination" if destination is None else f"a destination {destination!r}"
         raise UnknownDestination(f"The hospital of job {job.id} does not have {name}.")
-    anew: dict[str, Any] = {
-        "state": DeliveryState.WAITING,
-        "claim": None,
-        "error": None,
-        "delivered_at": None,
-        "objects": 0,
-        "deidentification": None,
-    }
     session.execute(
         insert(DeliveryRow)
         .values([{"job_id": job.id, "destination_id": one} for one in ids])
         .on_conflict_do_update(
             index_elements=["job_id", "destination_id"],
-            set_=anew | {"began_at": func.now(), "due_at": func.now()},
+            set_=dict(ANEW),
         )
     )
+
+
+def retry_failed(session: Session, destination: DestinationRow) -> int:
+    """Send what was given up on, as after a long outage; return how many studies that are."""
+    failed = (DeliveryRow.destination_id == destination.id) & (
+        DeliveryRow.state == DeliveryState.FAILED
+    )
+    retried = session.scalars(
+        update(DeliveryRow).where(failed).values(dict(ANEW)).returning(DeliveryRow.id)
+    )
+    return len(retried.all())
+
+
+def count_by_state(session: Session) -> dict[tuple[UUID, DeliveryState], int]:
+    """Return how many deliveries of each destination are in each state."""
+    columns = (DeliveryRow.destination_id, DeliveryRow.state)
+    counted = session.execute(select(*columns, func.count()).group_by(*columns))
+    return {(destination, state): count for destination, state, count in counted}
 
 
 def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:

@@ -168,9 +168,11 @@ def test_an_archive_of_dicom_is_named_by_title_host_and_port(
     command("destinations", "add", "pacs", tenant.name, "--dimse", "PACS@localhost:104", "--tls")
 
     listed = command("destinations", "list")
+    retried = command("destinations", "retry", "pacs", tenant.name)
 
     assert "PACS@localhost:104 by TLS" in listed.stdout
     assert "segmentation measurements key-image document" in listed.stdout
+    assert "0 studies are on their way to pacs again" in retried.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,15 @@ from sqlalchemy import text
 
 from db.deliveries import (
     Due,
+    count_by_state,
     delivered,
     list_deliveries,
     postpone,
+    retry_failed,
     send_again,
     take_due,
 )
-from db.destinations import add_destination, remove_destination
+from db.destinations import add_destination, find_destination, remove_destination
 from db.jobs import job_events
 from db.session import Sessions
 from db.tables import DeliveryRow, JobRow, TenantRow
@@ -245,6 +247,27 @@ def test_asking_again_for_what_cannot_be_sent_is_refused(
     add(sessions, tenant, "pacs")
     with pytest.raises(UnknownDestination, match="'other'"), sessions.begin() as session:
         send_again(session, job, "other")
+
+
+def test_what_was_given_up_on_is_retried_at_once(sessions: Sessions, tenant: TenantRow) -> None:
+    add(sessions, tenant, "pacs", "research")
+    job = finish(sessions, tenant)
+    age(sessions, began_s=25 * 3600)
+    for _ in range(2):
+        due = taken(sessions)
+        with sessions.begin() as session:
+            postpone(session, due, "The archive does not answer.")
+
+    with sessions.begin() as session:
+        pacs = find_destination(session, tenant.name, "pacs")
+        before, count = count_by_state(session), retry_failed(session, pacs)
+        again = retry_failed(session, pacs)
+
+    assert before[pacs.id, DeliveryState.FAILED] == 1
+    assert (count, again) == (1, 0)
+    states = {row.destination.name: row.state for row in deliveries(sessions, job)}
+    assert states == {"pacs": DeliveryState.WAITING, "research": DeliveryState.FAILED}
+    assert taken(sessions).destination == "pacs"
 
 
 def test_removed_destination_takes_its_deliveries_along(
