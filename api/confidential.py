@@ -12,10 +12,11 @@ from uuid import UUID
 import structlog
 
 from api.parts import Parts
-from api.spool import SpooledFile, spooled
+from api.spool import SpooledFile, SpoolFile, spooled
 from db.tenants import policy_of
 from hilum.dicom.deidentify import Account, Deidentifier, deidentify_file, together
 from hilum.errors import InputError, NoDicom
+from hilum.storage import check_free
 
 log = structlog.get_logger(__name__)
 
@@ -61,12 +62,15 @@ def cleared(files: Sequence[SpooledFile], tenant_id: UUID, parts: Parts) -> Iter
     Raises:
         NotDeidentifiable, BurnedInText: the hospital has its studies de-identified, and nothing
             would be left.
+        StorageFull: the disk has no room for a second copy of them.
     """
     with parts.sessions.begin() as session:
         policy = policy_of(session, tenant_id)
     if policy is None or not policy.on_arrival:
         yield Cleared(files)
         return
+    needed = sum(file.size for file in files)
+    check_free(parts.spool.home, needed=needed, min_free_mb=parts.settings.min_free_mb)
     with parts.spool.folder() as folder:
         treated = treat((file.path for file in files), folder, policy.deidentifier())
         if treated.refusals:
@@ -95,6 +99,7 @@ def treat(paths: Iterable[Path], folder: Path, deidentifier: Deidentifier) -> Tr
             continue
         # By number: two objects that share a UID are both kept, or both refused by name later.
         treated.append(folder / f"{number}.dcm")
-        treated[-1].write_bytes(one.data)
+        with SpoolFile(treated[-1]) as file:
+            file.write(one.data)
         accounts.append(one.account)
     return Treated(treated, refusals, together(accounts))

@@ -98,7 +98,8 @@ class Gatherer:
             self._parts.spool.folder() as scratch,
         ):
             if new.files:
-                held = self._held(study.tenant_id, new.files[0], scratch)
+                is_treated = new.account is not None
+                held = self._held(study.tenant_id, new.files[0], scratch, is_treated=is_treated)
                 self._hand_on(study, Cleared(_joined(new.files, held), new.account))
 
     def _hand_on(self, study: Pending, all_clear: Cleared) -> None:
@@ -113,14 +114,21 @@ class Gatherer:
                 "study.without_job", study_id=str(study_id), code=error.code, message=error.message
             )
 
-    def _held(self, tenant_id: UUID, one: SpooledFile, scratch: Path) -> list[SpooledFile]:
-        """Return what came of the same study before: late instances make a new upload of all."""
+    def _held(
+        self, tenant_id: UUID, one: SpooledFile, scratch: Path, *, is_treated: bool
+    ) -> list[SpooledFile]:
+        """Return what came of the same study before: late instances make a new upload of all.
+
+        Where UIDs are retained, what came before a hospital's policy is not joined to what came
+        after it: it names the patient.
+        """
         found = read_identifiers(one.path)
         if found is None:
             return []
         with self._parts.sessions.begin() as session:
             row = newest_study(session, tenant_id, found.study_uid)
-            rows = instance_keys(session, row.id) if row else []
+            is_kin = row is not None and (row.deidentification is not None or not is_treated)
+            rows = instance_keys(session, row.id) if row is not None and is_kin else []
         paths = self._parts.store.local_files([row.key for row in rows], scratch)
         return [
             SpooledFile(path, row.sha256, row.size_bytes)

@@ -12,6 +12,7 @@ from cli.deidentify import chosen, profile_options, read_key
 from cli.terminal import narrate, out
 from db.tenants import add_tenant, list_tenants, policy_of, set_policy, tenant_named
 from hilum.dicom.deidentify import Policy
+from hilum.errors import InvalidRequest
 
 
 @click.group(short_help="Add and list the hospitals that may send studies.")
@@ -43,7 +44,6 @@ def list_() -> None:
 @click.argument("name")
 @profile_options
 @click.option("--on-arrival", is_flag=True, help="Before studies are stored, too.")
-@click.option("--off", is_flag=True, help="No more, from the next study on.")
 def deidentify_(
     name: str,
     key: Path | None,
@@ -52,21 +52,30 @@ def deidentify_(
     *,
     clean_descriptors: bool,
     on_arrival: bool,
-    off: bool,
 ) -> None:
     """Say how the studies of hospital NAME are de-identified, from the next one on.
 
     On their way to destinations that ask for it, and with --on-arrival before they are stored.
     """
     options = chosen(dates, retain, clean_descriptors=clean_descriptors)
-    secret = read_key(key).decode("ascii", "replace") if key else None
     with database() as sessions, sessions.begin() as session:
         before = policy_of(session, tenant_named(session, name).id)
+        secret = _text(key) if key else None
         # Another key would call the same patient something else.
         secret = secret or (before.key if before else token_hex())
-        policy = None if off else Policy(secret, options, on_arrival)
+        policy = Policy(secret, options, on_arrival)
         set_policy(session, name, policy)
     narrate(f"Studies of {name} are de-identified: {_when(policy)}.")
+
+
+def _text(path: Path) -> str:
+    """Return the key of a file, made where there is none."""
+    try:
+        return read_key(path).decode("ascii")
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            "The key is no ASCII text, expected letters and digits, as `openssl rand -hex 32` has it."
+        ) from error
 
 
 def _when(policy: Policy | None) -> str:

@@ -79,7 +79,6 @@ class Due:
 
 def queue_deliveries(session: Session, job: JobRow) -> None:
     """Have what a job left sent to each destination of its hospital."""
-    # One statement: a destination that is removed meanwhile is no error.
     chosen = select(
         func.gen_random_uuid(),
         literal(job.id),
@@ -90,6 +89,8 @@ def queue_deliveries(session: Session, job: JobRow) -> None:
         func.now(),
         literal(0),
     ).where(DestinationRow.tenant_id == job.tenant_id)
+    # Waits for who removes a destination, and passes over what is gone then.
+    chosen = chosen.with_for_update(read=True, key_share=True)
     names = ["id", "job_id", "destination_id", "state", "attempts", "began_at", "due_at", "objects"]
     session.execute(insert(DeliveryRow).from_select(names, chosen).on_conflict_do_nothing())
 
@@ -103,18 +104,21 @@ def take_due(session: Session, *, lease_s: float) -> Due | None:
         session: one transaction.
         lease_s: a courier unheard of for so long is lost, and another takes what it had.
     """
-    other = aliased(DeliveryRow)
-    is_busy = exists().where(
-        other.destination_id == DeliveryRow.destination_id,
-        other.state == DeliveryState.SENDING,
-        other.due_at > func.now(),
+    _give_up_lost(session)
+    # The destination first, and then a statement that sees what others did before it was locked.
+    destination = session.scalar(
+        select(DestinationRow.id)
+        .join(DeliveryRow)
+        .where(*_is_due())
+        .order_by(DeliveryRow.due_at)
+        .limit(1)
+        .with_for_update(key_share=True, skip_locked=True, of=DestinationRow)
     )
     oldest = (
         select(DeliveryRow.id)
-        .where(DeliveryRow.state.in_(OPEN), DeliveryRow.due_at <= func.now(), ~is_busy)
+        .where(DeliveryRow.destination_id == destination, *_is_due())
         .order_by(DeliveryRow.due_at)
         .limit(1)
-        .with_for_update(skip_locked=True)
     )
     token = uuid4()
     taken = session.scalar(
@@ -130,6 +134,11 @@ def take_due(session: Session, *, lease_s: float) -> Due | None:
         .execution_options(synchronize_session=False)
     )
     return None if taken is None else _due(session, taken, token)
+
+
+def keep_due(session: Session, due: Due, *, lease_s: float) -> None:
+    """Keep a delivery for another lease, where it is still this courier's."""
+    _write(session, due, due_at=from_now(lease_s))
 
 
 def delivered(
@@ -268,6 +277,27 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
     )
 
 
+def _is_due() -> tuple[ColumnElement[bool], ...]:
+    other = aliased(DeliveryRow)
+    is_busy = exists().where(
+        other.destination_id == DeliveryRow.destination_id,
+        other.state == DeliveryState.SENDING,
+        other.due_at > func.now(),
+    )
+    return DeliveryRow.state.in_(OPEN), DeliveryRow.due_at <= func.now(), ~is_busy
+
+
+def _give_up_lost(session: Session) -> None:
+    """End what kills every courier that takes it, after as long as anything else."""
+    lost = update(DeliveryRow).where(
+        DeliveryRow.state == DeliveryState.SENDING,
+        DeliveryRow.due_at <= func.now(),
+        DeliveryRow.began_at <= from_now(-GIVE_UP_S),
+    )
+    reason = "The courier was lost while it sent this."
+    session.execute(lost.values(state=DeliveryState.FAILED, claim=None, error=reason))
+
+
 def _holds(due: Due) -> tuple[ColumnElement[bool], ...]:
     return (
         DeliveryRow.id == due.id,
@@ -277,11 +307,15 @@ def _holds(due: Due) -> tuple[ColumnElement[bool], ...]:
 
 
 def _settle(session: Session, due: Due, **values: Any) -> bool:
-    settled = session.scalar(
+    return _write(session, due, claim=None, **values)
+
+
+def _write(session: Session, due: Due, **values: Any) -> bool:
+    written = session.scalar(
         update(DeliveryRow)
         .where(*_holds(due))
-        .values(claim=None, **values)
+        .values(**values)
         .returning(DeliveryRow.id)
         .execution_options(synchronize_session=False)
     )
-    return settled is not None
+    return written is not None

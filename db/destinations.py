@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, joinedload
 from db.tables import DestinationRow, TenantRow
 from db.tenants import tenant_named
 from hilum.catalogue import RESULTS
-from hilum.destinations import CONTENTS, NAME, Address, to_json
+from hilum.destinations import CONTENTS, NAME, ORIGINALS, Address, to_json
 from hilum.errors import InvalidRequest, UnknownDestination
 
 
@@ -48,6 +48,11 @@ def add_destination(
     if deidentify and tenant.deidentification is None:
         raise InvalidRequest(
             f"{tenant_name} has no policy of de-identification: `hilum tenants deidentify` makes one."
+        )
+    if deidentify and not {"segmentation", ORIGINALS} & set(contents):
+        raise InvalidRequest(
+            "Of what this destination gets nothing can go without the patient, expected"
+            f" segmentation or {ORIGINALS} among it."
         )
     unknown = set(contents) - set(CONTENTS)
     if unknown or not contents:

@@ -107,9 +107,7 @@ def parse_service(url: str, *, authorization: str = "") -> Stow:
     Raises:
         InvalidRequest: it is none, or holds a password, which would be shown with it.
     """
-    parts = urlsplit(url)
-    is_plain = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    if not is_plain or parts.username or parts.query or parts.fragment:
+    if not _is_service(url):
         raise InvalidRequest(
             "The service's address is malformed, expected http:// or https://, without password"
             " and query."
@@ -117,6 +115,16 @@ def parse_service(url: str, *, authorization: str = "") -> Stow:
     if not authorization.isascii() or not authorization.isprintable():
         raise InvalidRequest("The authorization is no header's value, expected one line of ASCII.")
     return Stow(url.rstrip("/"), authorization)
+
+
+def _is_service(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_there = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    is_plain = url.isascii() and url.isprintable() and not set(url) & set("@?# ")
+    return is_plain and is_there and parts.scheme in {"http", "https"}
 
 
 def check_title(title: str) -> None:

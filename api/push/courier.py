@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes what is due and sends it: as many at a time as there are threads, one a destination."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Final
@@ -13,7 +15,7 @@ from api.confidential import Treated, treat
 from api.parts import Parts
 from api.push import dimse, stow
 from api.push.outgoing import Outgoing
-from db.deliveries import Due, delivered, postpone, take_due
+from db.deliveries import Due, delivered, keep_due, postpone, take_due
 from db.studies import instance_keys
 from db.tenants import policy_of
 from hilum.destinations import Address, Dimse
@@ -25,8 +27,8 @@ from hilum.settings import Settings
 LOOK_EVERY_S: Final = 1.0
 """Between two looks where nothing was due."""
 
-LEASE_S: Final = 1800.0
-"""A courier that has sent one study for so long is lost; an archive minds no object that comes twice."""
+LEASE_S: Final = 90.0
+"""A courier unheard of for so long is lost, and another takes what it had."""
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +69,7 @@ class Courier:
         while not self._stopping.is_set():
             try:
                 found = self.deliver_one()
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001 - the thread must outlive what it meets
                 found = False
                 log.error("courier.unavailable", **describe_crash(error))  # noqa: TRY400 - a driver's message names hosts
             if not found:
@@ -75,7 +77,8 @@ class Courier:
 
     def _deliver(self, due: Due) -> None:
         try:
-            count, account = self._send(due)
+            with self._holding(due):
+                count, account = self._send(due)
         except (HilumError, OSError) as error:
             reason = error.message if isinstance(error, HilumError) else type(error).__name__
             self._postpone(due, reason)
@@ -89,6 +92,25 @@ class Courier:
             with self._parts.sessions.begin() as session:
                 is_noted = delivered(session, due, count, account)
             log.info("delivery.done", objects=count, recorded=is_noted)
+
+    @contextmanager
+    def _holding(self, due: Due) -> Iterator[None]:
+        """Keep a delivery for the length of a `with` block, however long sending takes."""
+        ended = Event()
+
+        def renew() -> None:
+            while not ended.wait(LEASE_S / 3):
+                # The database may be back for the next one.
+                with suppress(SQLAlchemyError), self._parts.sessions.begin() as session:
+                    keep_due(session, due, lease_s=LEASE_S)
+
+        thread = Thread(target=renew, name="courier-lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def _postpone(self, due: Due, reason: str) -> None:
         with self._parts.sessions.begin() as session:
@@ -131,7 +153,7 @@ def send(files: list[Outgoing], to: Address, scratch: Path, settings: Settings) 
     if isinstance(to, Dimse):
         dimse.store(files, to, scratch, settings)
     else:
-        stow.store(files, to, scratch)
+        stow.store(files, to, scratch, settings)
 
 
 def echo(to: Address, settings: Settings) -> None:
@@ -144,4 +166,4 @@ def echo(to: Address, settings: Settings) -> None:
     if isinstance(to, Dimse):
         dimse.echo(to, settings)
     else:
-        stow.echo(to)
+        stow.echo(to, settings)

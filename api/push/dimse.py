@@ -13,7 +13,6 @@ from pynetdicom import AE
 from pynetdicom import _config as pynetdicom_config
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
-from pynetdicom.status import code_to_category
 
 from api.push.outgoing import Outgoing
 from api.secure import client_context
@@ -23,10 +22,13 @@ from hilum.settings import Settings
 
 CONNECT_S: Final = 10.0
 ANSWER_S: Final = 60.0
-"""An archive that does not answer for so long is away."""
+"""An archive that neither reads nor answers for so long is away."""
 
-DUPLICATE: Final = 0x0111
-"""Duplicate SOP instance (PS3.7 C.5.7): it was there before, so it was delivered."""
+SLOWEST_BYTES_S: Final = 64 * 1024
+"""A link that carries less is none; an object is answered once it has crossed it."""
+
+TAKEN: Final = frozenset({0x0000, 0x0111, 0xB000, 0xB006, 0xB007})
+"""Success, what was there before (PS3.7 C.5.7), and the warnings of storage (PS3.4 B.2.3)."""
 
 
 def store(files: Sequence[Outgoing], to: Dimse, scratch: Path, settings: Settings) -> None:
@@ -71,7 +73,8 @@ def echo(to: Dimse, settings: Settings) -> None:
 
 def _syntaxes(one: Outgoing) -> tuple[str, ...]:
     """Return in which syntaxes an object can be sent, the best first."""
-    return (one.syntax, str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+    own = (one.syntax,) if one.is_proper else ()
+    return (*own, str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 
 @contextmanager
@@ -87,6 +90,9 @@ def _association(
     association = entity.associate(to.host, to.port, ae_title=to.title, tls_args=_tls(to, settings))
     if not association.is_established:
         raise Undelivered(f"{to} {_why(association)}.")
+    # pynetdicom waits for ever for a peer that has stopped to read, and never ends its thread.
+    if (connected := association.dul.socket) is not None and connected.socket is not None:
+        connected.socket.settimeout(ANSWER_S)
     try:
         yield association
     finally:
@@ -112,9 +118,11 @@ def _send(
     for syntax in _syntaxes(one):
         if (one.sop_class_uid, syntax) not in accepted:
             continue
-        plain = one if syntax == one.syntax else one.inflated(scratch)
+        plain = one if one.is_proper and syntax == one.syntax else one.inflated(scratch)
         # pynetdicom makes implicit VR, of a dataset.
         data = dcmread(plain.path) if syntax != plain.syntax else plain.path
+        # The clock runs from when the object was handed over, not from when it has arrived.
+        association.dimse_timeout = ANSWER_S + plain.path.stat().st_size / SLOWEST_BYTES_S
         # Who breaks off between two objects has an answer to neither.
         is_there = association.is_established
         return association.send_c_store(data).get("Status") if is_there else None
@@ -124,5 +132,5 @@ def _send(
 def _check(status: int | None, what: str, to: Dimse) -> None:
     if status is None:
         raise Undelivered(f"{to} broke off at {what}.")
-    if status != DUPLICATE and code_to_category(status) not in {"Success", "Warning"}:
+    if status not in TAKEN:
         raise Undelivered(f"{to} answered {what} with status 0x{status:04X}.")

@@ -10,12 +10,14 @@ from typing import Any, Final
 import httpx
 
 from api.push.outgoing import Outgoing
+from api.secure import client_context
 from hilum.destinations import Stow
 from hilum.dicom.attributes import tag_of
 from hilum.errors import Undelivered
+from hilum.settings import Settings
 
-LIMITS: Final = httpx.Timeout(60.0, connect=10.0)
-"""An archive that neither takes nor answers anything for so long is away."""
+LIMITS: Final = httpx.Timeout(60.0, connect=10.0, read=600.0)
+"""An archive that takes nothing for so long is away; it may think about a whole study for longer."""
 
 CHUNK: Final = 1024 * 1024
 
@@ -26,19 +28,23 @@ FAILED: Final = tag_of("FailedSOPSequence")
 REASON: Final = tag_of("FailureReason")
 
 
-def store(files: Sequence[Outgoing], to: Stow, scratch: Path) -> None:
+def store(files: Sequence[Outgoing], to: Stow, scratch: Path, settings: Settings) -> None:
     """Send every object in one request.
 
     Args:
         files: what to send.
         to: the archive.
         scratch: folder for files in another encoding.
+        settings: of TLS.
 
     Raises:
         Undelivered: the archive is away, or did not take one of them.
+        MissingSetting: the files of TLS cannot be used.
         UnreadableObject, UnreadablePixels: an object has to be decoded for it, and cannot be.
     """
-    plain = [one.inflated(scratch) if one.is_deflated else one for one in files]
+    plain = [
+        one.inflated(scratch) if one.is_deflated or not one.is_proper else one for one in files
+    ]
     boundary = token_hex()
     # With a length: a body in chunks is refused by some archives.
     length = sum(len(head) + one.path.stat().st_size for head, one in _heads(plain, boundary))
@@ -47,33 +53,43 @@ def store(files: Sequence[Outgoing], to: Stow, scratch: Path) -> None:
         "Content-Type": f'multipart/related; type="application/dicom"; boundary={boundary}',
         "Content-Length": str(length + len(_end(boundary))),
     }
-    answer = _request("POST", f"{to.url}/studies", to, headers, _body(plain, boundary))
+    body = _body(plain, boundary)
+    answer = _request("POST", "studies", to, headers, settings, body)
     if answer.status_code not in {HTTPStatus.OK, HTTPStatus.ACCEPTED, HTTPStatus.CONFLICT}:
         raise Undelivered(f"{to} answered {answer.status_code}.")
     _check(answer, to)
 
 
-def echo(to: Stow) -> None:
+def echo(to: Stow, settings: Settings) -> None:
     """Ask an archive whether it is there, by the shortest of searches.
 
     Raises:
         Undelivered: it is not.
+        MissingSetting: the files of TLS cannot be used.
     """
     headers = {"Accept": "application/dicom+json"}
-    answer = _request("GET", f"{to.url}/studies?limit=1", to, headers, None)
+    answer = _request("GET", "studies?limit=1", to, headers, settings)
     if not answer.is_success:
         raise Undelivered(f"{to} answered {answer.status_code}.")
 
 
 def _request(
-    method: str, url: str, to: Stow, headers: dict[str, str], body: Iterator[bytes] | None
+    method: str,
+    path: str,
+    to: Stow,
+    headers: dict[str, str],
+    settings: Settings,
+    body: Iterator[bytes] | None = None,
 ) -> httpx.Response:
     secret = {"Authorization": to.authorization} if to.authorization else {}
-    try:
-        # A redirect would take the study and the secret to somebody else.
-        return httpx.request(method, url, headers=headers | secret, content=body, timeout=LIMITS)
-    except httpx.HTTPError as error:
-        raise Undelivered(f"{to} does not answer ({type(error).__name__}).") from error
+    # A redirect, which httpx does not follow, would take study and secret to somebody else.
+    with httpx.Client(verify=client_context(settings), timeout=LIMITS) as client:
+        try:
+            return client.request(
+                method, f"{to.url}/{path}", headers=headers | secret, content=body
+            )
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Undelivered(f"{to} does not answer ({type(error).__name__}).") from error
 
 
 def _heads(files: Sequence[Outgoing], boundary: str) -> Iterator[tuple[bytes, Outgoing]]:
@@ -98,16 +114,30 @@ def _end(boundary: str) -> bytes:
 def _check(answer: httpx.Response, to: Stow) -> None:
     """Make sure that every object was taken (PS3.18 Table 10.5.3-1)."""
     try:
-        document: Any = answer.json()
-        failed = document.get(FAILED, {}).get("Value", [])
-        reasons = {one.get(REASON, {}).get("Value", [0])[0] for one in failed}
-    except (AttributeError, LookupError, TypeError, ValueError):
+        reasons = _reasons(answer.json())
+    except (AttributeError, TypeError, ValueError):
         # Some answer 200 with XML or with nothing, whatever is asked for.
-        failed, reasons = [], set()
-    if reasons <= {DUPLICATE} and (failed or answer.status_code != HTTPStatus.CONFLICT):
+        if answer.status_code == HTTPStatus.OK:
+            return
+        raise Undelivered(f"{to} answered {answer.status_code}, and not why.") from None
+    if set(reasons) <= {DUPLICATE} and (reasons or answer.status_code != HTTPStatus.CONFLICT):
         return
-    codes = ", ".join(sorted(f"0x{int(one):04X}" for one in reasons)) or "none"
+    codes = ", ".join(sorted({f"0x{one:04X}" for one in reasons})) or "none"
     raise Undelivered(
-        f"{to} answered {answer.status_code} and did not take {len(failed)} objects,"
+        f"{to} answered {answer.status_code} and did not take {len(reasons)} objects,"
         f" for the reasons {codes}."
     )
+
+
+def _reasons(document: Any) -> list[int]:
+    """Return why each object was not taken, 0 where it is not said."""
+    # Some put their one answer into a list, as searches are answered.
+    [one] = document if isinstance(document, list) else [document]
+    return [_reason(item) for item in one.get(FAILED, {}).get("Value", [])]
+
+
+def _reason(item: Any) -> int:
+    try:
+        return int(item[REASON]["Value"][0])
+    except (LookupError, TypeError, ValueError):
+        return 0

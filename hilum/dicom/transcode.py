@@ -95,6 +95,9 @@ def _encode(dataset: Dataset, *, is_little: bool) -> bytes:
     if not is_little:
         _turn_words(dataset)
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    # What a file begins with may be another object's.
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     buffer = io.BytesIO()
     dcmwrite(buffer, dataset, implicit_vr=False, little_endian=True, enforce_file_format=True)
     return buffer.getvalue()

@@ -20,8 +20,8 @@ from db.session import Sessions
 from db.tables import InstanceRow, JobRow, Row, StudyRow, TenantRow
 from db.tenants import set_policy
 from hilum.destinations import Dimse
-from hilum.dicom.deidentify import Deidentifier, Policy
-from hilum.errors import InvalidRequest
+from hilum.dicom.deidentify import Deidentifier, Option, Policy
+from hilum.errors import InvalidRequest, StorageFull
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.api.caller import Caller
@@ -214,6 +214,45 @@ def test_late_instances_join_their_study_under_its_new_name(
     assert len({row.study_uid for row in rows}) == 1
     assert len(uids) == len(files)
     assert needles(everything(engine, store, settings)) == []
+
+
+def test_what_came_before_the_policy_is_not_joined_to_what_came_after(
+    archive: bytes,
+    parts: Parts,
+    sessions: Sessions,
+    tenant: TenantRow,
+    tmp_path: Path,
+) -> None:
+    files = members(archive)
+    put_into_inbox(parts, tenant, tmp_path / "before", files[:8])
+    Gatherer(parts).gather()
+    retaining = frozenset({Option.RETAIN_UIDS})
+    ask(sessions, tenant, Policy(KEY, retaining, on_arrival=True))
+
+    put_into_inbox(parts, tenant, tmp_path / "after", files[8:])
+    Gatherer(parts).gather()
+
+    with sessions.begin() as session:
+        [_, later] = session.scalars(select(StudyRow).order_by(StudyRow.created_at))
+    assert later.instance_count == len(files) - 8
+    assert "PLANTED" not in str(later.patient_id)
+
+
+def test_second_copy_needs_room(
+    caller: Caller,
+    archive: bytes,
+    sessions: Sessions,
+    tenant: TenantRow,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ask(sessions, tenant, ON_ARRIVAL)
+
+    def no_room(_folder: Path, *, needed: int, min_free_mb: int) -> None:
+        raise StorageFull(f"{needed} {min_free_mb}")
+
+    monkeypatch.setattr("api.confidential.check_free", no_room)
+
+    assert caller.send(archive).refusal == (507, "storage_full")
 
 
 def capture(slice_: Dataset) -> Dataset:

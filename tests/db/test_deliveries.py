@@ -7,6 +7,7 @@ from db.deliveries import (
     Due,
     count_by_state,
     delivered,
+    keep_due,
     list_deliveries,
     postpone,
     retry_failed,
@@ -131,6 +132,69 @@ def test_one_at_a_time_goes_to_a_destination(sessions: Sessions, tenant: TenantR
         delivered(session, due, 1)
 
     assert {due.job_id, taken(sessions).job_id} == {first.id, second.id}
+
+
+def test_two_that_look_at_the_same_moment_do_not_send_to_one_archive(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    add(sessions, tenant, "pacs")
+    finish(sessions, tenant)
+    finish(sessions, tenant)
+
+    with sessions.begin() as one, sessions.begin() as other:
+        first = take_due(one, lease_s=LEASE_S)
+        second = take_due(other, lease_s=LEASE_S)
+
+    assert first is not None
+    assert second is None
+    assert take(sessions) is None
+
+
+def test_courier_that_is_long_at_it_keeps_its_delivery(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    add(sessions, tenant, "pacs")
+    finish(sessions, tenant)
+    due = taken(sessions)
+    age(sessions, due_s=LEASE_S - 1)
+
+    with sessions.begin() as session:
+        keep_due(session, due, lease_s=LEASE_S)
+    age(sessions, due_s=LEASE_S - 1)
+
+    assert take(sessions) is None
+    with sessions.begin() as session:
+        assert delivered(session, due, 4)
+
+
+def test_what_kills_every_courier_is_given_up_too(sessions: Sessions, tenant: TenantRow) -> None:
+    add(sessions, tenant, "pacs")
+    job = finish(sessions, tenant)
+    taken(sessions)
+    age(sessions, began_s=25 * 3600, due_s=LEASE_S + 1)
+
+    assert take(sessions) is None
+
+    [row] = deliveries(sessions, job)
+    assert row.state is DeliveryState.FAILED
+    assert "courier was lost" in (row.error or "")
+
+
+def test_job_ends_while_its_destination_is_being_removed(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    add(sessions, tenant, "pacs")
+    with ThreadPoolExecutor(1) as pool, sessions.begin() as session:
+        remove_destination(session, tenant.name, "pacs")
+        session.flush()
+        ending = pool.submit(finish, sessions, tenant)
+        with pytest.raises(TimeoutError):
+            # It waits for the removal, which is not committed yet.
+            ending.result(0.5)
+        session.commit()
+        job = ending.result(60)
+
+    assert deliveries(sessions, job) == []
 
 
 def test_lost_courier_loses_its_delivery_and_can_write_no_more(

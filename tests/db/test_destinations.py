@@ -8,9 +8,10 @@ from db.destinations import (
 )
 from db.session import Sessions
 from db.tables import TenantRow
-from db.tenants import add_tenant
+from db.tenants import add_tenant, set_policy
 from hilum.catalogue import RESULTS
 from hilum.destinations import ADDRESS, Dimse, Stow
+from hilum.dicom.deidentify import Policy
 from hilum.errors import InvalidRequest, UnknownDestination
 
 PACS = Dimse("PACS", "pacs.example", 104)
@@ -54,6 +55,21 @@ def test_what_makes_no_destination_is_refused(
 
     with pytest.raises(InvalidRequest, match=reason), sessions.begin() as session:
         add_destination(session, tenant.name, name, PACS, contents=contents)
+
+
+def test_destination_that_could_get_nothing_without_the_patient_is_refused(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        set_policy(session, tenant.name, Policy("k" * 64))
+
+    with (
+        pytest.raises(InvalidRequest, match="segmentation or originals"),
+        sessions.begin() as session,
+    ):
+        add_destination(
+            session, tenant.name, "research", PACS, contents=["measurements"], deidentify=True
+        )
 
 
 def test_destination_of_nobody_is_refused(sessions: Sessions) -> None:

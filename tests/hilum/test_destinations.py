@@ -51,6 +51,11 @@ def test_service_is_named_by_its_address() -> None:
         "https://user:secret@pacs.example",
         "https://pacs.example?token=secret",
         "https://pacs.example#secret",
+        "https://:secret@pacs.example",
+        "https://pacs.example:99999",
+        "https://pacs example/x",
+        "https://pacs.example\n/x",
+        "http://[::1",
     ],
 )
 def test_what_names_no_service_is_refused_without_being_quoted(url: str) -> None:

@@ -1,12 +1,15 @@
 """Archives that take what is sent: DCMTK's, and ones that answer what a test wants."""
 
 import json
+import select
 import socket
+import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -116,8 +119,8 @@ class Service:
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     @contextmanager
-    def running(self) -> Iterator[str]:
-        """Run it for the length of a `with` block; yield its address."""
+    def running(self, certificate: tuple[str, str] | None = None) -> Iterator[str]:
+        """Run it for the length of a `with` block, by TLS with a certificate and its key."""
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -143,13 +146,59 @@ class Service:
                 self.wfile.write(data)
 
         with HTTPServer((HOST, 0), Handler) as server:
+            if certificate is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*certificate)
+                server.socket = context.wrap_socket(server.socket, server_side=True)
+            scheme = "http" if certificate is None else "https"
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
             try:
-                yield f"http://{HOST}:{server.server_address[1]}/dicom-web"
+                yield f"{scheme}://{HOST}:{server.server_address[1]}/dicom-web"
             finally:
                 server.shutdown()
                 thread.join()
+
+
+@contextmanager
+def relayed(to: Dimse, *, most: int | None = None, pause_s: float = 0.0) -> Iterator[Dimse]:
+    """Put a poor link before an archive.
+
+    Args:
+        to: the archive.
+        most: bytes after which it reads no more, and keeps the connection.
+        pause_s: between two reads.
+    """
+    ended = threading.Event()
+    with socket.create_server((HOST, 0)) as server:
+        server.settimeout(60)
+        thread = threading.Thread(target=_relay, args=(server, to, most, pause_s, ended))
+        thread.start()
+        try:
+            yield replace(to, port=server.getsockname()[1])
+        finally:
+            ended.set()
+            thread.join()
+
+
+def _relay(
+    server: socket.socket, to: Dimse, most: int | None, pause_s: float, ended: threading.Event
+) -> None:
+    caller, _ = server.accept()
+    with caller, socket.create_connection((to.host, to.port)) as archive:
+        count = 0
+        while not ended.is_set():
+            for one in select.select([caller, archive], [], [], 0.05)[0]:
+                if one is caller and most is not None and count > most:
+                    ended.wait(60)
+                    return
+                data = one.recv(256 * 1024)
+                if not data:
+                    return
+                if one is caller:
+                    count += len(data)
+                    time.sleep(pause_s)
+                (archive if one is caller else caller).sendall(data)
 
 
 def free_port() -> int:

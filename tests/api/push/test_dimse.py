@@ -1,10 +1,11 @@
+import io
 import re
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -14,14 +15,13 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from api.push import dimse
+from api.push import dimse, stow
 from api.push.outgoing import Outgoing
-from hilum.destinations import Dimse
+from hilum.destinations import Dimse, Stow
 from hilum.errors import MissingSetting, Undelivered, UnreadableObject
 from hilum.settings import Settings
-from tests.api.push.archives import Scripted, free_port, storescp
+from tests.api.push.archives import Scripted, Service, free_port, relayed, storescp
 from tests.phantoms import compressed, write_chest
-from tests.programs import installed
 
 pytestmark = pytest.mark.usefixtures("scanners")
 
@@ -171,17 +171,6 @@ def test_file_that_is_no_dicom_any_more_is_said(tmp_path: Path) -> None:
         Outgoing.of(tmp_path / "broken.dcm")
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    folder = tmp_path_factory.mktemp("tls")
-    public, private = str(folder / "certificate.pem"), str(folder / "key.pem")
-    words = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext"
-    command = [installed("openssl", package="openssl"), *words.split()]
-    command += ["subjectAltName=DNS:localhost", "-out", public, "-keyout", private]
-    subprocess.run(command, check=True, capture_output=True)
-    return public, private
-
-
 def test_tls_archive_gets_it_by_tls_and_an_unknown_one_nothing(
     certificate: tuple[str, str], results: list[Outgoing], settings: Settings, tmp_path: Path
 ) -> None:
@@ -212,3 +201,99 @@ def test_certificate_that_is_not_there_is_named(
 
     with pytest.raises(MissingSetting):
         dimse.store(results, Dimse("PACS", "localhost", 1, tls=True), tmp_path, wrong)
+
+
+def large(folder: Path, mib: int) -> Outgoing:
+    """A slice of many bytes."""
+    [path, *_] = sorted(write_chest(folder / "large").iterdir())
+    dataset = dcmread(path)
+    dataset.Rows, dataset.Columns = 1024, mib * 512
+    dataset.PixelData = bytes(mib * 1024 * 1024)
+    dataset.save_as(folder / "large.dcm", enforce_file_format=True)
+    return Outgoing.of(folder / "large.dcm")
+
+
+def test_archive_that_stops_reading_is_away(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimse, "ANSWER_S", 1.0)
+    monkeypatch.setattr(dimse, "SLOWEST_BYTES_S", 2**30)
+    one = large(tmp_path, 64)
+
+    with (
+        Scripted([0x0000]).running() as address,
+        relayed(address, most=1024 * 1024) as there,
+        pytest.raises(Undelivered, match="broke off at object 1"),
+    ):
+        dimse.store([one], there, tmp_path, settings)
+
+
+def test_slow_link_has_the_time_that_it_takes(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dimse, "ANSWER_S", 1.0)
+    monkeypatch.setattr(dimse, "SLOWEST_BYTES_S", 256 * 1024)
+    one, archive = large(tmp_path, 16), Scripted([0x0000])
+
+    with archive.running() as address, relayed(address, pause_s=0.02) as there:
+        dimse.store([one], there, tmp_path, settings)
+
+    assert len(archive.received) == 1
+
+
+def without_meta(path: Path, target: Path) -> Path:
+    """The data set alone, as old archives keep it."""
+    dataset = dcmread(path)
+    with target.open("wb") as file:
+        dcmwrite(file, dataset, implicit_vr=False, little_endian=True, enforce_file_format=False)
+    data = target.read_bytes()
+    # Group 0002 ends where group 0008 begins.
+    target.write_bytes(data[data.index(b"\x08\x00\x05\x00") :])
+    return target
+
+
+def of_another(path: Path, target: Path) -> Path:
+    """Says at its beginning that it is another instance of another class."""
+    data = path.read_bytes()
+    dataset = dcmread(path)
+    head, rest = data[:1024], data[1024:]
+    uid = str(dataset.SOPInstanceUID).encode()
+    target.write_bytes(head.replace(uid, uid[:-1] + b"0", 1) + rest)
+    assert dcmread(target).file_meta.MediaStorageSOPInstanceUID != dataset.SOPInstanceUID
+    return target
+
+
+@pytest.mark.parametrize("damage", [without_meta, of_another])
+@pytest.mark.parametrize("protocol", ["dimse", "stow"])
+def test_file_that_lacks_a_proper_head_gets_one(
+    damage: Callable[[Path, Path], Path], protocol: str, settings: Settings, tmp_path: Path
+) -> None:
+    [path, *_] = sorted(write_chest(tmp_path / "chest").iterdir())
+    original = dcmread(path)
+    kept = Outgoing.of(damage(path, tmp_path / "kept.dcm"))
+
+    if protocol == "dimse":
+        with storescp(tmp_path / "archive") as archive:
+            dimse.store([kept], archive.address, tmp_path, settings)
+            [received] = archive.objects
+    else:
+        service = Service(200, {})
+        with service.running() as url:
+            stow.store([kept], Stow(url), tmp_path, settings)
+        body = service.requests[0][3]
+        received = dcmread(io.BytesIO(body[body.index(b"\r\n\r\n") + 4 :]))
+
+    assert not kept.is_proper
+    assert received.file_meta.MediaStorageSOPInstanceUID == original.SOPInstanceUID
+    assert received.SOPInstanceUID == original.SOPInstanceUID
+    assert np.array_equal(received.pixel_array, original.pixel_array)
+
+
+def test_object_without_a_class_is_named(tmp_path: Path) -> None:
+    [path, *_] = sorted(write_chest(tmp_path / "chest").iterdir())
+    dataset = dcmread(path)
+    del dataset.SOPClassUID
+    dataset.save_as(tmp_path / "odd.dcm")
+
+    with pytest.raises(UnreadableObject, match="no SOP class"):
+        Outgoing.of(tmp_path / "odd.dcm")
