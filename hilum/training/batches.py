@@ -13,7 +13,6 @@ from torchvision.ops import masks_to_boxes
 
 from hilum.training.augment import STILL, vary
 from hilum.training.data import Example, components
-from hilum.training.paint import paint_dense_lobes
 from hilum.training.recipe import Recipe
 
 
@@ -38,7 +37,7 @@ def draw_batches(examples: Examples, recipe: Recipe, *, made: int = 0) -> Iterat
     """
     for number, drawn in enumerate(islice(_draw(examples, recipe), made, None), start=made + 1):
         rng = np.random.default_rng([recipe.seed, number])
-        yield [_varied(one, recipe, rng) for one in drawn]
+        yield [vary(one, recipe.variation, side_px=recipe.side_px, rng=rng) for one in drawn]
 
 
 def still(examples: Sequence[Example], recipe: Recipe) -> list[Example]:
@@ -69,12 +68,6 @@ def target(labels: NDArray[np.uint8]) -> dict[str, Tensor]:
         "masks": masks,
         "classes": torch.from_numpy(labels.astype(np.int64)),
     }
-
-
-def _varied(example: Example, recipe: Recipe, rng: np.random.Generator) -> Example:
-    if rng.random() < recipe.dense_share:
-        example = paint_dense_lobes(example, rng=rng)
-    return vary(example, recipe.variation, side_px=recipe.side_px, rng=rng)
 
 
 def _draw(examples: Examples, recipe: Recipe) -> Iterator[list[Example]]:

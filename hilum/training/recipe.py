@@ -40,7 +40,6 @@ class Recipe:
         control_share: share of slices drawn from those without lesions, 0..1.
         clean_slices: how many slices of the data itself without any lesion join the controls,
             spread evenly: a whole volume has more of them than a network needs to see.
-        dense_share: share of slices into which dense lobes are painted, 0..1.
         ema_decay: of the averaged weights, the ones that are kept.
         gradient_norm_max: longer gradients are cut to this length.
         validate_every: steps between looks at the slices held out; 0 never looks.
@@ -63,7 +62,6 @@ class Recipe:
     warmup_steps: Annotated[int, Field(ge=0)] = 60
     control_share: Share = 1 / 6
     clean_slices: Annotated[int, Field(ge=0)] = 40
-    dense_share: Share = 0.0
     ema_decay: Share = 0.995
     gradient_norm_max: Positive = 5.0
     validate_every: Annotated[int, Field(ge=0)] = 0
