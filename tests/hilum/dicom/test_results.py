@@ -9,8 +9,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from hilum.catalogue import RESULTS
 from hilum.dicom.quiet import quiet
-from hilum.dicom.results import RESULTS, result_objects
+from hilum.dicom.results import result_objects
 from tests.enhanced import enhanced
 from tests.hilum.dicom.results import analysis_in, errors_of
 from tests.phantoms import chest, setting, without, write
