@@ -9,8 +9,10 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, SegmentationStorage
+from pynetdicom import AE
 from sqlalchemy import Engine, select
 
+from api.dimse import Scp, Status
 from api.gatherer import Gatherer
 from api.parts import Parts
 from api.push.courier import Courier
@@ -19,12 +21,14 @@ from db.destinations import add_destination
 from db.session import Sessions
 from db.tables import InstanceRow, JobRow, Row, StudyRow, TenantRow
 from db.tenants import set_policy
+from db.titles import add_title
 from hilum.destinations import Dimse
 from hilum.dicom.deidentify import Deidentifier, Option, Policy
 from hilum.errors import InvalidRequest, StorageFull
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.api.caller import Caller
+from tests.api.pieces import Pieces
 from tests.api.push.archives import storescp
 from tests.phantoms import chest, zipped
 from tests.test_privacy import NEEDLES, planted
@@ -161,6 +165,53 @@ def test_same_study_by_any_door_and_again_is_one_job(
     with sessions.begin() as session:
         assert [str(one) for one in session.scalars(select(JobRow.id))] == [by_zip] == [again]
     assert list(parts.inbox.pending()) == []
+
+
+def test_pieces_leave_nothing_of_the_patient(
+    pieces: Pieces,
+    archive: bytes,
+    sessions: Sessions,
+    tenant: TenantRow,
+    engine: Engine,
+    store: StudyStore,
+    settings: Settings,
+) -> None:
+    ask(sessions, tenant, ON_ARRIVAL)
+
+    address = pieces.begin(len(archive), filename="Plantedname.zip")
+    answer = pieces.patch(address, 0, archive)
+
+    assert answer.status == 204
+    assert len(stored(store)) == len(members(archive))
+    assert needles(everything(engine, store, settings)) == []
+
+
+def test_scanner_leaves_nothing_of_the_patient(
+    archive: bytes,
+    parts: Parts,
+    sessions: Sessions,
+    tenant: TenantRow,
+    engine: Engine,
+    store: StudyStore,
+    settings: Settings,
+) -> None:
+    ask(sessions, tenant, ON_ARRIVAL)
+    with sessions.begin() as session:
+        add_title(session, "HILUM", tenant.name, order={})
+    server = Scp(parts).listen("127.0.0.1", 0)
+    slices = [dcmread(io.BytesIO(file)) for file in members(archive)]
+    entity = AE("CT01")
+    entity.add_requested_context(slices[0].SOPClassUID, slices[0].file_meta.TransferSyntaxUID)
+
+    association = entity.associate(*server.server_address[:2], ae_title="HILUM")
+    statuses = {association.send_c_store(one).Status for one in slices}
+    association.release()
+    server.shutdown()
+    Gatherer(parts).gather()
+
+    assert statuses == {Status.SUCCESS}
+    assert len(stored(store)) == len(slices)
+    assert needles(everything(engine, store, settings)) == []
 
 
 @pytest.mark.parametrize(("policy", "has_addresses"), [(None, True), (ON_ARRIVAL, False)])
