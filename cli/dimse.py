@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`hilum dimse`: the service that scanners send to."""
 
-import signal
-from threading import Event
-
 import click
 
 from api.dimse import PORT, Scp
 from api.gatherer import Gatherer
-from api.parts import Parts
-from cli.home import find_settings
+from cli.service import service
 from cli.terminal import narrate
-from db.schema import check_migrated
-from hilum.logs import configure_logs
 
 
 @click.command(short_help="Run the DICOM service that scanners send to.")
@@ -24,17 +18,10 @@ def dimse(host: str, port: int) -> None:
     The settings come from the environment, else from the `hilum serve` of this folder; Ctrl-C or
     SIGTERM ends it after the instance at hand.
     """
-    settings = find_settings()
-    configure_logs(settings)
-    parts = Parts.assemble(settings)
-    check_migrated(parts.engine)
-    stopping = Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
-    server, gatherer = Scp(parts).listen(host, port), Gatherer(parts)
-    gatherer.start()
-    narrate(f"Listening for scanners on {host}:{port}.")
-    stopping.wait()
-    server.shutdown()
-    gatherer.stop()
-    parts.close()
+    with service() as (parts, stopping):
+        server, gatherer = Scp(parts).listen(host, port), Gatherer(parts)
+        gatherer.start()
+        narrate(f"Listening for scanners on {host}:{port}.")
+        stopping.wait()
+        server.shutdown()
+        gatherer.stop()

@@ -55,9 +55,9 @@ class Due:
         job_id, tenant_id, study_id: what is sent.
         destination: its name.
         address: where to.
-        contents: which of `hilum.destinations.CONTENTS`.
-        deidentify: whether they go without the patient.
-        keys: of the files in the store, by content; originals are the courier's to look up.
+        deidentify: whether it goes without the patient.
+        keys: of the results in the store.
+        wants_originals: whether what the hospital had sent goes too; the courier's to look up.
     """
 
     id: UUID
@@ -67,14 +67,9 @@ class Due:
     study_id: UUID
     destination: str
     address: Address
-    contents: tuple[str, ...]
     deidentify: bool
-    keys: dict[str, str]
-
-    @property
-    def wants_originals(self) -> bool:
-        """Whether the destination gets what the hospital had sent."""
-        return ORIGINALS in self.contents
+    keys: tuple[str, ...]
+    wants_originals: bool
 
 
 def queue_deliveries(session: Session, job: JobRow) -> None:
@@ -260,7 +255,7 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
         .options(joinedload(DeliveryRow.destination), joinedload(DeliveryRow.job))
     ).one()
     job, destination = row.job, row.destination
-    artifacts = select(ArtifactRow.kind, ArtifactRow.key).where(
+    keys = select(ArtifactRow.key).where(
         ArtifactRow.job_id == job.id, ArtifactRow.kind.in_(destination.contents)
     )
     return Due(
@@ -271,9 +266,9 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
         job.study_id,
         destination.name,
         ADDRESS.validate_python(destination.address),
-        tuple(destination.contents),
         destination.deidentify,
-        dict(session.execute(artifacts).all()),
+        tuple(session.scalars(keys)),
+        ORIGINALS in destination.contents,
     )
 
 

@@ -21,7 +21,6 @@ from api.orders import Order, OrderJSON
 from api.parts import parts
 from api.related import DICOM, Part, check_related, receive_related
 from db.tenants import policy_of
-from hilum.dicom.attributes import tag_of
 from hilum.dicom.identifiers import Identifiers, read_identifiers
 
 
@@ -81,9 +80,7 @@ def _store(query: dict[str, Any], study_uid: str | None) -> Response:
         taken = [one for one in outcomes if one.reason is None]
         _keep(taken, query, tenant_id())
     log.info("stow.received", stored=len(taken), refused=len(outcomes) - len(taken))
-    document = _document(outcomes, study_uid)
-    if _is_renamed(tenant_id()):
-        _forget_addresses(document)
+    document = _document(outcomes, study_uid, is_renamed=_is_renamed(tenant_id()))
     return Response(json.dumps(document), _status(outcomes), mimetype=DICOM_JSON)
 
 
@@ -117,42 +114,40 @@ def _status(outcomes: list[Outcome]) -> HTTPStatus:
 # ── The answer (PS3.18 Table 10.5.3-1) ────────────────────────────────────────────────────────
 
 
-def _document(outcomes: list[Outcome], study_uid: str | None) -> dict[str, Any]:
+def _document(
+    outcomes: list[Outcome], study_uid: str | None, *, is_renamed: bool
+) -> dict[str, Any]:
     stored = [one for one in outcomes if one.reason is None]
     refused = [one for one in outcomes if one.reason is not None]
     uids = {one.uids.study_uid for one in stored if one.uids is not None}
     document: dict[str, Any] = {}
-    if stored and len(uids | ({study_uid} if study_uid else set())) == 1:
+    if stored and not is_renamed and len(uids | ({study_uid} if study_uid else set())) == 1:
         document |= plain(RetrieveURL=("UR", address(study_uid=uids.pop())))
     if stored:
-        document |= plain(ReferencedSOPSequence=("SQ", *map(_reference, stored)))
+        taken = (_reference(one) | ({} if is_renamed else _place(one)) for one in stored)
+        document |= plain(ReferencedSOPSequence=("SQ", *taken))
     if refused:
-        document |= plain(FailedSOPSequence=("SQ", *map(_reference, refused)))
+        failed = (_reference(one) | plain(FailureReason=("US", one.reason)) for one in refused)
+        document |= plain(FailedSOPSequence=("SQ", *failed))
     return document
 
 
 def _reference(one: Outcome) -> dict[str, Any]:
-    reason = plain(FailureReason=("US", one.reason)) if one.reason is not None else {}
     if one.uids is None:
-        return reason
-    document = plain(
+        return {}
+    return plain(
         ReferencedSOPClassUID=("UI", one.uids.sop_class_uid),
         ReferencedSOPInstanceUID=("UI", one.uids.sop_instance_uid),
     )
-    return document | (reason or plain(RetrieveURL=("UR", _address(one.uids))))
 
 
-def _address(uids: Identifiers) -> str:
-    """Return where an instance is fetched once its study is taken in."""
-    return address(
-        study_uid=uids.study_uid,
-        series_uid=uids.series_uid,
-        sop_uid=uids.sop_instance_uid,
+def _place(one: Outcome) -> dict[str, Any]:
+    """Say where an instance is fetched once its study is taken in."""
+    if one.uids is None:
+        return {}
+    url = address(
+        study_uid=one.uids.study_uid,
+        series_uid=one.uids.series_uid,
+        sop_uid=one.uids.sop_instance_uid,
     )
-
-
-def _forget_addresses(document: dict[str, Any]) -> None:
-    url = tag_of("RetrieveURL")
-    stored = document.get(tag_of("ReferencedSOPSequence"), {}).get("Value", [])
-    for one in (document, *stored):
-        one.pop(url, None)
+    return plain(RetrieveURL=("UR", url))

@@ -121,9 +121,9 @@ class Courier:
         """Return how many objects went, and what was done to them on their way."""
         parts = self._parts
         with parts.sessions.begin() as session:
-            policy = policy_of(session, due.tenant_id)
+            policy = policy_of(session, due.tenant_id) if due.deidentify else None
             originals = instance_keys(session, due.study_id) if due.wants_originals else []
-        keys = [*due.keys.values(), *(row.key for row in originals)]
+        keys = [*due.keys, *(row.key for row in originals)]
         with parts.spool.folder() as scratch, parts.spool.folder() as clean:
             paths, account = parts.store.local_files(keys, scratch), None
             if due.deidentify:

@@ -17,6 +17,7 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom import _config as pynetdicom_config
 from pynetdicom.events import Event
 
 from hilum.destinations import Dimse
@@ -98,9 +99,13 @@ class Scripted:
         server = entity.start_server(
             (HOST, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, self.answer)]
         )
+        # Our own service takes whatever comes, and pynetdicom asks one switch for all of a process.
+        before = pynetdicom_config.UNRESTRICTED_STORAGE_SERVICE
+        pynetdicom_config.UNRESTRICTED_STORAGE_SERVICE = False
         try:
             yield Dimse("PACS", HOST, server.server_address[1])
         finally:
+            pynetdicom_config.UNRESTRICTED_STORAGE_SERVICE = before
             server.shutdown()
 
 
