@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables, one class each. What is asked of them stands in the file of the noun in `db/`."""
+
+from db.tables.base import Row, now
+from db.tables.deliveries import DeliveryRow, DestinationRow
+from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
+from db.tables.reports import FindingRow, ReportRow
+from db.tables.studies import InstanceRow, SeriesRow, StudyRow
+from db.tables.tenants import KeyRow, TenantRow, TitleRow
+
+__all__ = [
+    "ArtifactRow",
+    "DeliveryRow",
+    "DestinationRow",
+    "FindingRow",
+    "InstanceRow",
+    "JobEventRow",
+    "JobRow",
+    "KeyRow",
+    "ReportRow",
+    "Row",
+    "SeriesRow",
+    "StudyRow",
+    "TenantRow",
+    "TitleRow",
+    "now",
+]
