@@ -15,12 +15,13 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
+from structlog.contextvars import get_contextvars
 
 from api.confidential import Cleared, cleared
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
-from db.jobs import check_same, mark_rung, repeated_job, submit_job
+from db.jobs import check_same, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
 from hilum.dicom.attributes import Attributes, read_attributes
@@ -85,7 +86,7 @@ def accept(all_clear: Cleared, order: Order, parts: Parts) -> JobRow:
     job, is_new = _remember(arrival, order.tenant_id, parts, order_it)
     _log(arrival, job_id=str(job.id), is_new=is_new)
     if is_new:
-        ring(job, parts)
+        parts.bell.ring()
     return job
 
 
@@ -105,13 +106,6 @@ def keep(all_clear: Cleared, tenant_id: UUID, parts: Parts) -> UUID:
 def _log(arrival: Arrival, **more: Any) -> None:
     uid, count = arrival.study.study_uid, len(arrival.files)
     log.info("study.received", study_uid=uid, instances=count, **more)
-
-
-def ring(job: JobRow, parts: Parts) -> None:
-    """Tell the workers of a job that is committed, and note that they were told."""
-    if parts.bell.ring(job):
-        with parts.sessions.begin() as session:
-            mark_rung(session, [job.id])
 
 
 def check_repeat(job: JobRow, order: Order) -> None:
@@ -158,6 +152,7 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
         slice_count=slice_count,
         idempotency_key=order.idempotency_key,
         callback_url=order.callback_url,
+        request_id=get_contextvars().get("request_id"),
     )
 
 

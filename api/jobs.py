@@ -11,7 +11,7 @@ from flask import Response, url_for
 from api import exports
 from api.auth import by_key, tenant_id
 from api.exports import csv_response
-from api.intake import ring, submit
+from api.intake import submit
 from api.lists import JobsQuery, Wanted
 from api.orders import Order, OrderJSON, UploadHeaders
 from api.parts import parts
@@ -20,13 +20,12 @@ from api.schemas.jobs import EventsJSON, JobHeaders, JobJSON, JobsJSON, PollHead
 from db.jobs import (
     JobFilter,
     cancel_job,
-    estimate_s,
     iterate_jobs,
     job_events,
     job_for,
     list_jobs,
-    queue_place,
 )
+from db.outlook import Outlook, look_ahead
 from db.studies import study_for
 from db.tables import JobRow
 from hilum.jobs import Stage, State
@@ -92,7 +91,7 @@ def submit_again(headers: dict[str, Any], order: dict[str, Any]) -> tuple[Any, i
         slices = max((series.instance_count for series in study.series), default=0)
         job, is_new = submit(session, wanted, study_id, slices)
     if is_new:
-        ring(job, parts())
+        parts().bell.ring()
     return answer_job(job, 202)
 
 
@@ -106,8 +105,8 @@ def show(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
     """
     with parts().sessions.begin() as session:
         job = job_for(session, tenant_id(), job_id)
-        place, eta_s = queue_place(session, job), estimate_s(session, job)
-    return _job(job, place, eta_s), 200, _poll_headers(job)
+        outlook = look_ahead(session, job)
+    return _job(job, outlook), 200, _poll_headers(job)
 
 
 @jobs.delete("/<uuid:job_id>")
@@ -139,8 +138,8 @@ def events(job_id: UUID) -> dict[str, Any]:
 def answer_job(job: JobRow, status: int) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Return a job with its place in the queue, and where to ask for it again."""
     with parts().sessions.begin() as session:
-        place, eta_s = queue_place(session, job), estimate_s(session, job)
-    document = _job(job, place, eta_s)
+        outlook = look_ahead(session, job)
+    document = _job(job, outlook)
     return document, status, {"Location": document["links"]["self"], **_poll_headers(job)}
 
 
@@ -148,9 +147,9 @@ def _poll_headers(job: JobRow) -> dict[str, str]:
     return {"Retry-After": str(POLL_S[job.state])} if job.state in POLL_S else {}
 
 
-def _job(job: JobRow, place: int | None, eta_s: float | None) -> dict[str, Any]:
-    rounded = None if eta_s is None else round(eta_s, 1)
-    return listed_job(job) | {"queue_position": place, "eta_s": rounded}
+def _job(job: JobRow, outlook: Outlook) -> dict[str, Any]:
+    rounded = None if outlook.eta_s is None else round(outlook.eta_s, 1)
+    return listed_job(job) | {"queue_position": outlook.place, "eta_s": rounded}
 
 
 def listed_job(job: JobRow) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from api.errors import status_of
 from api.health import find_troubles
 from api.links import LINK_S, Access
 from api.parts import parts
-from db.jobs import estimate_s, job_for, queue_place
+from db.jobs import job_for
+from db.outlook import look_ahead
 from db.overview import count_jobs, newest_jobs
 from db.reports import report_for
 from db.tables import JobRow
@@ -78,14 +79,14 @@ def job(job_id: UUID) -> str:
     access.check_job(job_id)
     with parts().sessions.begin() as session:
         row = job_for(session, access.tenant_id, job_id)
-        place, eta_s = queue_place(session, row), estimate_s(session, row)
+        outlook = look_ahead(session, row)
         succeeded = row.state is State.SUCCEEDED
         report = report_for(session, access.tenant_id, job_id).document if succeeded else None
     return render_template(
         "job.html",
         job=row,
-        place=place,
-        eta_s=eta_s,
+        place=outlook.place,
+        eta_s=outlook.eta_s,
         report=report,
         token=token,
         # The database keeps a document's keys in an order of its own.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The doorbell: one message with a job id, sent by task name after the job is committed."""
+"""The doorbell: a message that there is work, sent by task name after the job is committed."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,9 +9,8 @@ from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
 
-from db.tables import JobRow
 from hilum.errors import QueueUnavailable
-from hilum.jobs import ANALYSE
+from hilum.jobs import QUEUE, TAKE_TURN
 
 PATIENCE: Final[Mapping[str, Any]] = {
     "socket_connect_timeout": 0.5,
@@ -40,18 +39,17 @@ class Bell:
             task_serializer="json",
         )
 
-    def ring(self, job: JobRow) -> bool:
-        """Send a job's id to the queue of its priority and tell whether the broker took it."""
+    def ring(self) -> bool:
+        """Tell some worker that there is one more job, and tell whether the broker took it."""
         try:
             self._app.send_task(
-                ANALYSE,
-                (str(job.id),),
-                queue=job.priority.value,
+                TAKE_TURN,
+                queue=QUEUE,
                 retry=True,
                 retry_policy=dict(RETRY),
             )
         except (CeleryError, KombuError, OSError) as error:
-            log.warning("queue.unheard", job_id=str(job.id), error=type(error).__name__)
+            log.warning("queue.unheard", error=type(error).__name__)
             return False
         return True
 

@@ -104,7 +104,7 @@ def submit_and_wait(sessions: Sessions, bell: Doorbell) -> float:
             idempotency_key=None,
             callback_url=None,
         )
-    bell.ring(job.id, job.priority)
+    bell.ring()
     while (ended := _ended(sessions, job)) is None:
         time.sleep(PAUSE_S)
     return 1000.0 * ended

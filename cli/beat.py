@@ -1,17 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hilum beat`: the clock that rings the upkeep."""
-
-import os
-import sys
+"""`hilum beat`: the upkeep, every few seconds."""
 
 import click
 
-from hilum.settings import Settings
+from cli.home import find_settings
+from cli.service import until_told
+from cli.terminal import narrate
+from db.schema import check_migrated
+from db.session import make_engine, make_sessions
+from hilum.logs import configure_logs
+from worker.celery import make_app
+from worker.doorbell import Doorbell
+from worker.upkeep import keep_up_until
 
 
-@click.command(short_help="Ring the upkeep every few seconds; one for all workers.")
+@click.command(short_help="Take back and ring for lost jobs; one for all workers.")
 def beat() -> None:
-    """Ring the upkeep every few seconds; one for all workers, a second one does no harm."""
-    Settings.from_environment()
-    arguments = ["-m", "celery", "--app=worker.beat", "beat", "--pidfile="]
-    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - Celery takes this process's place
+    """Every few seconds, take back the jobs of dead workers and ring for jobs nobody heard of.
+
+    One is enough for all workers; a second one, on another machine, does no harm.
+    """
+    settings = find_settings()
+    configure_logs(settings)
+    engine = make_engine(settings.database_url)
+    check_migrated(engine)
+    app = make_app(settings)
+    stopping = until_told()
+    narrate("Keeping up.")
+    keep_up_until(stopping, make_sessions(engine), Doorbell(app), settings)
+    app.close()
+    engine.dispose()

@@ -26,8 +26,13 @@ def service() -> Iterator[tuple[Parts, Event]]:
     configure_logs(settings)
     parts = Parts.assemble(settings)
     check_migrated(parts.engine)
+    yield parts, until_told()
+    parts.close()
+
+
+def until_told() -> Event:
+    """Return what Ctrl-C or SIGTERM sets from now on."""
     stopping = Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    yield parts, stopping
-    parts.close()
+    return stopping

@@ -18,7 +18,7 @@ from cli.database import engine_at
 from cli.home import Home
 from cli.local import embedded_postgres, embedded_valkey
 from cli.processes import Family, Program, running
-from cli.worker import celery_arguments, soft_stop
+from cli.worker import ARGUMENTS, soft_stop
 from db.schema import migrate
 from db.session import make_sessions
 from db.tenants import add_tenant, find_tenant, new_key, tenant_of_key
@@ -147,10 +147,16 @@ def _programs(home: Home, bind: str, environment: Mapping[str, str]) -> list[Pro
         ),
         Program(
             name="worker",
-            argv=bound_to_parent(celery_arguments(beat=True)),
+            argv=bound_to_parent(list(ARGUMENTS)),
             env=soft_stop(environment),
             log=home.logs / "worker.log",
             stop_s=WORKER_STOP_S,
+        ),
+        Program(
+            name="beat",
+            argv=bound_to_parent(["-m", "cli", "beat"]),
+            env=environment,
+            log=home.logs / "beat.log",
         ),
         Program(
             name="courier",

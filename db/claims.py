@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, update
 from sqlalchemy.orm import Session, aliased
 
 from db.clock import from_now
@@ -26,7 +26,10 @@ from hilum.jobs import JobStopped, Stage, State, overall_fraction
 from hilum.storage import StoredFile
 
 EXHAUSTED = "attempts_exhausted"
-"""Error code of a job that failed as often as it may; its study is kept and can be sent again."""
+"""Error code of a job that failed as often as it may; its study is kept, and it can be retried."""
+
+WORKER_LOST = "worker_lost"
+"""Error code of a job in quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class Claim:
         pipeline, network: what to run.
         attempt: from 1.
         callback_url: whom to tell at the end.
+        request_id: of the request that asked for it.
     """
 
     job_id: UUID
@@ -50,6 +54,7 @@ class Claim:
     network: str
     attempt: int
     callback_url: str | None
+    request_id: str | None
 
     @property
     def holds(self) -> ColumnElement[bool]:
@@ -77,7 +82,7 @@ class Artifact:
 def claim_job(
     session: Session, job_id: UUID, *, worker: str, lease_s: int, max_attempts: int
 ) -> Claim | None:
-    """Take a waiting job; None when it is not to be taken, as when its message came twice."""
+    """Take a waiting job; None when it is not to be taken: it is taken, or its attempts are spent."""
     token = uuid4()
     taken = take_step(
         session,
@@ -105,6 +110,7 @@ def claim_job(
         job.network,
         job.attempts,
         job.callback_url,
+        job.request_id,
     )
 
 
@@ -201,9 +207,12 @@ def give_back(
         claim: the hold to let go.
         reason: one sentence without patient data.
         max_attempts: the last of them fails the job.
-        wait_s: nobody rings for the job before then.
+        wait_s: nobody takes the job before then.
     """
-    return bool(_end_attempt(session, reason, max_attempts, claim.holds, wait_s=wait_s))
+    spent = claim.holds & (JobRow.attempts >= max_attempts)
+    cancelled = _cancel_if_asked(session, claim.holds)
+    failed = _give_up(session, State.RUNNING, spent, reason=reason)
+    return bool(cancelled + failed + _queue_again(session, reason, claim.holds, wait_s=wait_s))
 
 
 def wait_for_network(
@@ -221,7 +230,7 @@ def wait_for_network(
         claim: the hold to let go.
         reason: one sentence without patient data.
         limit_s: how long nobody may have the network.
-        wait_s: nobody rings for the job before then.
+        wait_s: nobody takes the job before then.
     """
     overdue = JobRow.absent_since < from_now(-limit_s)
     message = f"No worker has had network {claim.network} for {limit_s / 60:.0f} minutes. {reason}"
@@ -252,47 +261,37 @@ def wait_for_network(
 
 
 def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
-    """Take jobs from workers unheard of for a lease; return them: most wait again, some ended."""
+    """Take jobs from workers unheard of for a lease; return them: most wait again, some ended.
+
+    A job whose last attempt ends like this goes into quarantine: whatever kills workers, a segfault
+    or the system for want of memory, may kill the next one too.
+    """
     overdue = JobRow.lease_until < func.now()
-    return _end_attempt(session, "The worker was lost.", max_attempts, overdue)
-
-
-def unheard_jobs(session: Session, *, older_than_s: float) -> list[JobRow]:
-    """Return the jobs that have waited for so long since somebody last rang for them."""
-    rung = func.coalesce(JobRow.rung_at, JobRow.created_at)
-    return list(
-        session.scalars(
-            select(JobRow)
-            .where(
-                JobRow.state == State.QUEUED,
-                rung < from_now(-older_than_s),
-                func.coalesce(JobRow.retry_at, rung) < func.now(),
-            )
-            .order_by(JobRow.priority_rank, JobRow.created_at, JobRow.id)
-        )
+    cancelled = _cancel_if_asked(session, overdue)
+    quarantined = take_step(
+        session,
+        State.RUNNING,
+        State.QUARANTINED,
+        overdue,
+        JobRow.attempts >= max_attempts,
+        detail={"code": WORKER_LOST},
+        error_code=WORKER_LOST,
+        error_message="Its last worker was lost, as the kernel kills one for want of memory or a fault does.",
     )
+    return cancelled + quarantined + _queue_again(session, "The worker was lost.", overdue)
 
 
-def _end_attempt(
-    session: Session,
-    reason: str,
-    max_attempts: int,
-    *conditions: ColumnElement[bool],
-    wait_s: float = 0.0,
+def _queue_again(
+    session: Session, reason: str, condition: ColumnElement[bool], *, wait_s: float = 0.0
 ) -> list[JobRow]:
-    # Nobody may wait for a job that was cancelled or that kills every worker that takes it.
-    cancelled = _cancel_if_asked(session, *conditions)
-    spent = JobRow.attempts >= max_attempts
-    failed = _give_up(session, State.RUNNING, *conditions, spent, reason=reason)
-    queued = take_step(
+    return take_step(
         session,
         State.RUNNING,
         State.QUEUED,
-        *conditions,
+        condition,
         detail={"reason": reason},
         **START_OVER | {"retry_at": from_now(wait_s)},
     )
-    return cancelled + failed + queued
 
 
 def _cancel_if_asked(session: Session, *conditions: ColumnElement[bool]) -> list[JobRow]:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The questions people ask about jobs, and what they may do to them; all within a tenant."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, func, select, tuple_, update
+from sqlalchemy import Select, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, joinedload
 
@@ -30,9 +30,6 @@ from hilum.registry import is_version_of
 
 SUBMIT_TRIES = 3
 """A job that stood in the way may end between two looks; it cannot do so again and again."""
-
-RECENT_JOBS = 20
-"""Jobs whose speed tells how fast the next will be."""
 
 SORTS: SortColumns = {"created_at": JobRow.created_at}
 
@@ -86,6 +83,7 @@ def submit_job(
     slice_count: int,
     idempotency_key: str | None,
     callback_url: str | None,
+    request_id: str | None = None,
 ) -> tuple[JobRow, bool]:
     """Queue a run of a pipeline over a study; return its job and whether it is new.
 
@@ -123,6 +121,7 @@ def submit_job(
                 slice_count=slice_count,
                 idempotency_key=idempotency_key,
                 callback_url=callback_url,
+                request_id=request_id,
                 **wanted,
             )
             .on_conflict_do_nothing()
@@ -182,11 +181,6 @@ def find_job_by_idempotency_key(session: Session, tenant_id: UUID, key: str) -> 
     return session.scalar(_of(tenant_id).where(JobRow.idempotency_key == key))
 
 
-def mark_rung(session: Session, job_ids: Collection[UUID]) -> None:
-    """Note that a message was sent for each of these jobs."""
-    session.execute(update(JobRow).where(JobRow.id.in_(job_ids)).values(rung_at=func.now()))
-
-
 # ── Asking ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -227,61 +221,8 @@ def job_events(session: Session, job_id: UUID) -> list[JobEventRow]:
     return list(session.scalars(of_job.order_by(JobEventRow.id)))
 
 
-def queue_place(session: Session, job: JobRow) -> int | None:
-    """Return how many jobs are served before this one; None when it does not wait."""
-    if job.state is not State.QUEUED:
-        return None
-    return session.scalar(select(func.count()).select_from(JobRow).where(_ahead_of(job)))
-
-
-def estimate_s(session: Session, job: JobRow) -> float | None:
-    """Return the seconds until a job is done; None when it has ended or nothing is known yet.
-
-    From the speed of recent jobs of its kind, the slices ahead of it, and the workers that are busy.
-    """
-    speed = None if job.is_final else seconds_per_slice(session, job.pipeline, job.network)
-    if speed is None:
-        return None
-    own_slices = (1.0 - job.fraction) * job.slice_count
-    if job.state is State.RUNNING:
-        return own_slices * speed
-    waiting = select(func.coalesce(func.sum(JobRow.slice_count), 0)).where(_ahead_of(job))
-    running = select(
-        func.coalesce(func.sum((1.0 - JobRow.fraction) * JobRow.slice_count), 0.0),
-        func.count(JobRow.worker.distinct()),
-    ).where(JobRow.state == State.RUNNING)
-    begun_slices, workers = session.execute(running).one()
-    ahead = session.scalars(waiting).one() + begun_slices
-    return float(speed * (ahead / max(workers, 1) + own_slices))
-
-
-def seconds_per_slice(session: Session, pipeline: str, network: str) -> float | None:
-    """Return the speed of recent jobs of a kind, in seconds of a whole job over its slices."""
-    taken_s = func.extract("epoch", JobRow.finished_at - JobRow.started_at)
-    recent = (
-        select(taken_s.label("taken_s"), JobRow.slice_count)
-        .where(
-            JobRow.state == State.SUCCEEDED,
-            JobRow.pipeline == pipeline,
-            JobRow.network == network,
-            JobRow.slice_count > 0,
-        )
-        .order_by(JobRow.finished_at.desc())
-        .limit(RECENT_JOBS)
-        .subquery()
-    )
-    speed = session.scalar(select(func.sum(recent.c.taken_s) / func.sum(recent.c.slice_count)))
-    return None if speed is None else float(speed)
-
-
 def _of(tenant_id: UUID) -> Select[JobRow]:
     return select(JobRow).where(JobRow.tenant_id == tenant_id).options(joinedload(JobRow.study))
-
-
-def _ahead_of(job: JobRow) -> ColumnElement[bool]:
-    order = tuple_(JobRow.priority_rank, JobRow.created_at, JobRow.id)
-    place = tuple_(job.priority_rank, job.created_at, job.id)
-    return (JobRow.state == State.QUEUED) & (order < place)
 
 
 # ── Stopping ──────────────────────────────────────────────────────────────────────────────────

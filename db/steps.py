@@ -21,8 +21,6 @@ START_OVER: dict[str, Any] = LET_GO | {
     "fraction": 0.0,
     "started_at": None,
     "absent_since": None,
-    # Nobody has rung for this attempt yet, and nobody has asked to stop it.
-    "rung_at": None,
 }
 """What a job that goes back to the queue forgets."""
 

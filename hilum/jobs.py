@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job: its states, the legal steps between them, its stages, and the message that rings for it.
 
-The database holds the job; the message holds nothing but its id. Both doors, `api` and `worker`,
-meet in the constants of this file.
+The database holds the job and says whose turn it is; the message says no more than that there is
+work. Both doors, `api` and `worker`, meet in the constants of this file.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,25 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    QUARANTINED = "quarantined"
+    """It lost every worker that took it; a person decides whether one more may try."""
 
 
 TRANSITIONS: Final[dict[State, frozenset[State]]] = {
     State.QUEUED: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
-    State.RUNNING: frozenset({State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED}),
+    State.RUNNING: frozenset(
+        {State.QUEUED, State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUARANTINED}
+    ),
     State.SUCCEEDED: frozenset(),
-    State.FAILED: frozenset(),
-    State.CANCELLED: frozenset(),
+    State.FAILED: frozenset({State.QUEUED}),
+    State.CANCELLED: frozenset({State.QUEUED}),
+    State.QUARANTINED: frozenset({State.QUEUED}),
 }
-"""The steps a job may take. Running goes back to queued when its worker died or the world failed."""
+"""The steps a job may take. Running goes back to queued when its worker died or the world failed;
+what ended without a report goes back when somebody asks for it."""
 
-FINAL_STATES: Final = frozenset(state for state, steps in TRANSITIONS.items() if not steps)
+FINAL_STATES: Final = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUARANTINED})
+"""Nothing happens to a job in one of these by itself."""
 
 
 class Stage(StrEnum):
@@ -56,21 +63,21 @@ Progress = Callable[[Stage, int, int], None]
 
 
 class Priority(StrEnum):
-    """How urgent a job is; each has a queue of its own name, emptied in this order."""
+    """How urgent a job is, the most urgent first; `db/turns.py` has the whole order."""
 
     STAT = "stat"
     ROUTINE = "routine"
     BULK = "bulk"
 
 
-ANALYSE: Final = "hilum.analyse"
-"""Task name: run the job with this id."""
+TAKE_TURN: Final = "hilum.take_turn"
+"""Task name: run the job whose turn it is."""
+
+QUEUE: Final = "hilum"
+"""The one list of the broker: the order of jobs is the database's."""
 
 CALL_BACK: Final = "hilum.call_back"
 """Task name: tell the client's callback address that the job with this id has ended."""
-
-UPKEEP: Final = "hilum.upkeep"
-"""Task name: ring again for jobs nobody heard of, take back jobs whose worker died."""
 
 
 class JobStopped(Exception):

@@ -16,7 +16,6 @@ from hilum.settings import Settings
 TALKATIVE = (
     "alembic.runtime.migration",
     "celery.app.trace",
-    "celery.beat",
     "celery.worker.strategy",
     "pynetdicom",
 )

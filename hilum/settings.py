@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         default=60, gt=0, description="A running job unheard of for so long is lost."
     )
     max_attempts: int = Field(default=3, gt=0, description="Times a job is tried before it fails.")
+    ageing_s: float = Field(
+        default=1800,
+        ge=0,
+        description="A job that waited so long, urgent or not, gets every fourth turn.",
+    )
+    stat_share: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="Share of the workers that take urgent jobs alone, rounded down.",
+    )
     task_time_limit_s: int = Field(
         default=3600, gt=0, description="A job running longer is stopped."
     )

@@ -37,8 +37,8 @@ from tests.api.caller import Caller
 from tests.api.push.archives import Scripted, Service
 from tests.phantoms import chest, missing, truncated, without, zipped
 from tests.worker.pipelines import quick
+from tests.worker.turns import run_now
 from worker.bench import Bench
-from worker.run import run
 
 pytestmark = pytest.mark.usefixtures("scanners")
 
@@ -209,7 +209,7 @@ def _deliver_all(sessions: Sessions, parts: Parts, tenant: TenantRow) -> list[st
 def _run_all(sessions: Sessions, store: StudyStore, settings: Settings) -> list[str]:
     bench = Bench(sessions, store, lambda name: name, settings, quick)  # type: ignore[arg-type, return-value] # this pipeline needs no network
     for job in _jobs(sessions):
-        run(UUID(str(job.id)), bench)
+        run_now(UUID(str(job.id)), bench)
     with sessions.begin() as session:
         told = [str((row.event, row.detail)) for row in session.scalars(select(JobEventRow))]
         return told + [f"{job.error_code} {job.error_message}" for job in _jobs(sessions)]

@@ -12,23 +12,17 @@ from celery.signals import setup_logging
 from kombu import Exchange, Queue
 
 from hilum.errors import ConfigurationError
-from hilum.jobs import UPKEEP, Priority
+from hilum.jobs import QUEUE
 from hilum.logs import configure_logs
 from hilum.settings import Settings
 
 GRACE_S: Final = 30
 """Between the soft limit, at which a job is told to end, and the hard one, at which it is killed."""
 
-UPKEEP_EVERY_S: Final = 5.0
-"""How often lost jobs are looked for."""
-
-SERVICE_QUEUE: Final = Priority.STAT.value
-"""Where upkeep and callbacks wait: they take a moment, and jobs that end soon make room."""
-
 CONFIGURATION: Final[Mapping[str, Any]] = {
-    # Emptied in this order, always: Redis has no priorities that can be trusted.
-    "task_queues": [Queue(name, Exchange(name), routing_key=name) for name in Priority],
-    "task_default_queue": Priority.ROUTINE.value,
+    # One list: Redis has no priorities that can be trusted, so the order is the database's.
+    "task_queues": [Queue(QUEUE, Exchange(QUEUE), routing_key=QUEUE)],
+    "task_default_queue": QUEUE,
     # A message is gone once its task ended, so a worker that dies does not take it along.
     "task_acks_late": True,
     # A job that kills its worker must not come back by itself: the upkeep counts its attempts.
@@ -58,16 +52,6 @@ CONFIGURATION: Final[Mapping[str, Any]] = {
     "worker_enable_prefetch_count_reduction": False,
     "broker_connection_retry_on_startup": True,
     "worker_hijack_root_logger": False,
-    # In memory: there is nothing to remember about "every few seconds", and no file to write it to.
-    "beat_scheduler": "celery.beat:Scheduler",
-    "beat_schedule": {
-        "upkeep": {
-            "task": UPKEEP,
-            "schedule": UPKEEP_EVERY_S,
-            # One that waited behind a long job has nothing to add to the next one.
-            "options": {"queue": SERVICE_QUEUE, "expires": UPKEEP_EVERY_S},
-        }
-    },
 }
 
 
@@ -90,7 +74,7 @@ def make_app(settings: Settings) -> Celery:
         task_soft_time_limit=settings.task_time_limit_s,
         task_time_limit=hard_limit_s,
         # Celery reads it in three places, and with a shared broker the shortest one wins.
-        broker_transport_options=visible | {"queue_order_strategy": "priority"},
+        broker_transport_options=visible,
         result_backend_transport_options=visible,
         **visible,
     )

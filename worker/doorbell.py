@@ -1,38 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages that a worker sends: ring for a job again, and have its client told of its end."""
+"""Messages that a worker or the upkeep sends: there is work, come and take a turn."""
 
-from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from celery import Celery
 from kombu.exceptions import ChannelError
 
-from hilum.jobs import ANALYSE, CALL_BACK, Priority
-from worker.celery import SERVICE_QUEUE
+from hilum.jobs import QUEUE, TAKE_TURN
 
 
 class Doorbell:
-    """The broker, as upkeep and runs use it."""
+    """The broker, as upkeep and workers use it."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, job_id: UUID, priority: Priority) -> None:
-        """Send a job's id to the queue of its priority."""
-        self._app.send_task(ANALYSE, (str(job_id),), queue=priority.value)
+    def ring(self, times: int = 1) -> None:
+        """Send so many messages, each for one turn of some worker."""
+        with self._app.producer_or_acquire() as producer:
+            for _ in range(times):
+                self._app.send_task(TAKE_TURN, queue=QUEUE, producer=producer)
 
-    def announce(self, job_ids: Iterable[UUID]) -> None:
-        """Have the callback address of each ended job called."""
-        for job_id in job_ids:
-            self._app.send_task(CALL_BACK, (str(job_id),), queue=SERVICE_QUEUE)
-
-    def waiting(self, priority: Priority) -> int:
-        """Return how many messages of a priority nobody has taken."""
+    def unanswered(self) -> int:
+        """Return how many messages no worker has taken."""
         with self._app.connection_for_read() as connection:
             channel: Any = connection.default_channel
             try:
-                queue = channel.queue_declare(priority.value, passive=True)
+                queue = channel.queue_declare(QUEUE, passive=True)
             except ChannelError:
                 # Redis forgets a queue with its last message.
                 return 0

@@ -1,49 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One job from claim to outcome; whatever happens, its row says so."""
+"""One job from its turn to its outcome; whatever happens, its row says so."""
 
 import os
 import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import UUID
 
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from db.claims import Claim, claim_job, finish_job
+from db.claims import Claim, finish_job
 from db.studies import instance_keys
+from db.turns import Rules, is_any_due, take_turn
 from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
 from hilum.findings import Analysis
 from hilum.jobs import Progress
 from worker.artifacts import clear_other_attempts, write_artifacts
 from worker.bench import Bench
+from worker.doorbell import Doorbell
 from worker.hold import holding
 from worker.outcome import outcome_recorded
 
 log = structlog.get_logger(__name__)
 
 
-def run(job_id: UUID, bench: Bench) -> Claim | None:
-    """Run one job; return the claim it ran under, None when it was not to be taken."""
-    claim = _take(job_id, bench)
+def run_next(bench: Bench, bell: Doorbell) -> None:
+    """Run the job whose turn it is, and see to it that the next one is heard of."""
+    claim = take(bench)
     if claim is None:
-        log.info("job.not_taken", job_id=str(job_id))
-        return None
-    with bound_contextvars(job_id=str(job_id), attempt=claim.attempt):
+        # More messages than jobs do no harm.
+        return
+    run(claim, bench)
+    with bench.sessions.begin() as session:
+        is_more = is_any_due(session)
+    # Messages may have been lost, or spent on workers that were not to take what waits.
+    if is_more and not bell.unanswered():
+        bell.ring()
+
+
+def run(claim: Claim, bench: Bench) -> None:
+    """Run a job that was taken."""
+    known = {"job_id": claim.job_id, "tenant_id": claim.tenant_id, "request_id": claim.request_id}
+    named = {name: str(value) for name, value in known.items() if value}
+    with bound_contextvars(**named, attempt=claim.attempt):
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)
         clear_other_attempts(claim, bench.store)
-    return claim
 
 
-def _take(job_id: UUID, bench: Bench) -> Claim | None:
+def take(bench: Bench) -> Claim | None:
+    """Take the job whose turn it is; None where none is to be taken."""
     settings = bench.settings
+    rules = Rules(settings.ageing_s, settings.stat_share)
     with bench.sessions.begin() as session:
-        return claim_job(
+        return take_turn(
             session,
-            job_id,
+            rules,
             worker=f"{socket.gethostname()}:{os.getpid()}",
             lease_s=settings.lease_s,
             max_attempts=settings.max_attempts,

@@ -15,14 +15,13 @@ from celery.signals import worker_init, worker_process_init
 from db.schema import check_migrated
 from db.session import make_engine
 from hilum.errors import ConfigurationError, PendingMigrations, TransientError
-from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
+from hilum.jobs import CALL_BACK, TAKE_TURN
 from hilum.settings import Settings
 from worker import gpu
 from worker.bench import Bench
 from worker.callback import call_back
 from worker.doorbell import Doorbell
-from worker.run import run
-from worker.upkeep import keep_up
+from worker.run import run_next
 
 CALLBACK_RETRIES = 6
 """With pauses that double from 5 s on, a client's server may be away for five minutes."""
@@ -38,12 +37,10 @@ def add_tasks(
     bench = cache(lambda: open_bench(settings))
     bell = Doorbell(app)
 
-    @app.task(name=ANALYSE)
-    def analyse_study(job_id: str) -> None:
-        """Run one job; its row holds the outcome."""
-        claim = run(UUID(job_id), bench())
-        if claim and claim.callback_url:
-            bell.announce([claim.job_id])
+    @app.task(name=TAKE_TURN)
+    def take_turn() -> None:
+        """Run the job whose turn it is; its row holds the outcome."""
+        run_next(bench(), bell)
 
     @app.task(
         name=CALL_BACK,
@@ -55,11 +52,6 @@ def add_tasks(
     def tell_client(job_id: str) -> None:
         """Post an ended job to its callback address."""
         call_back(UUID(job_id), bench().sessions, settings)
-
-    @app.task(name=UPKEEP)
-    def look_for_lost_jobs() -> None:
-        """Take back and ring again."""
-        keep_up(bench().sessions, bell, settings)
 
     @worker_init.connect(weak=False)
     def check_schema(**_: Any) -> None:

@@ -2,7 +2,7 @@
 """Jobs, what happened to them, and the files they wrote."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    Sequence,
     SmallInteger,
     text,
 )
@@ -20,6 +21,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from db.tables.base import Row, now
 from db.tables.studies import StudyRow
 from hilum.jobs import FINAL_STATES, Priority, State
+
+TURNS: Final = Sequence("job_turns", metadata=Row.metadata)
+"""Counts the turns that were taken: every few of them go to who has waited longest."""
 
 
 class JobRow(Row):
@@ -64,11 +68,14 @@ class JobRow(Row):
     error_message: Mapped[str | None]
     timings_s: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
+    request_id: Mapped[str | None]
+    """Of the request that asked for it: its worker's log carries it too."""
+
     created_at: Mapped[datetime] = mapped_column(default=now)
-    rung_at: Mapped[datetime | None]
-    """When a message was last sent for it; the upkeep rings for those nobody rang for."""
+    queued_at: Mapped[datetime] = mapped_column(default=now)
+    """Since when it waits its turn; another attempt keeps it, a person's retry does not."""
     retry_at: Mapped[datetime | None]
-    """Nobody rings for it before then: what stood in its way needs time to go."""
+    """Nobody takes it before then: what stood in its way needs time to go."""
     absent_since: Mapped[datetime | None]
     """When a worker first lacked its network; empty where none has since its last attempt."""
     started_at: Mapped[datetime | None]
@@ -97,14 +104,18 @@ class JobRow(Row):
         ),
         Index("ix_jobs_tenant_created", "tenant_id", "created_at", "id"),
         Index("ix_jobs_tenant_state_created", "tenant_id", "state", "created_at", "id"),
-        # The queue in the order in which it is served; finished jobs stay out of it.
+        # The next job of each hospital and urgency is its first entry; finished jobs stay out of it.
         Index(
             "ix_jobs_waiting",
+            "tenant_id",
             "priority_rank",
-            "created_at",
+            "queued_at",
             "id",
+            postgresql_include=["slice_count"],
             postgresql_where=text("state = 'queued'"),
         ),
+        # Which hospital was served longest ago.
+        Index("ix_jobs_served", "tenant_id", "started_at"),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index(
             "ix_jobs_recent",

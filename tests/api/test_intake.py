@@ -18,7 +18,7 @@ from db.session import Sessions
 from db.tables import JobRow, StudyRow, TenantRow
 from hilum.dicom.uids import as_name
 from hilum.errors import StorageFull
-from hilum.jobs import Priority
+from hilum.jobs import Priority, State
 from hilum.settings import Settings
 from hilum.storage import StoredFile, StudyStore
 from tests.api.caller import Answer, Caller
@@ -152,7 +152,7 @@ def test_job_is_kept_where_no_broker_hears_of_it(
 
     assert answer.status == 202
     with sessions.begin() as session:
-        assert session.scalars(select(JobRow)).one().rung_at is None
+        assert session.scalars(select(JobRow)).one().state is State.QUEUED
     app.extensions[EXTENSION].close()
 
 

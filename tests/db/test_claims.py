@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from db.claims import (
     EXHAUSTED,
+    WORKER_LOST,
     Claim,
     cancel_running,
     claim_job,
@@ -17,14 +18,13 @@ from db.claims import (
     keep_hold,
     report_progress,
     take_back_overdue,
-    unheard_jobs,
     wait_for_network,
 )
-from db.jobs import cancel_job, job_events, mark_rung
+from db.jobs import cancel_job, job_events
 from db.session import Sessions
 from db.steps import take_step
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
-from hilum.jobs import JobStopped, Priority, Stage, State
+from hilum.jobs import JobStopped, Stage, State
 from tests.db.factories import claim, make_artifact, make_report, queue_job
 
 
@@ -138,7 +138,6 @@ def test_job_of_a_lost_worker_waits_again_from_the_beginning(
 ) -> None:
     with sessions.begin() as session:
         job = queue_job(session, tenant.id)
-        mark_rung(session, [job.id])
         report_progress(session, claim(session, job), Stage.SLICES, 1, 2, lease_s=60)
         let_lease_run_out(session, job)
 
@@ -147,7 +146,7 @@ def test_job_of_a_lost_worker_waits_again_from_the_beginning(
         session.refresh(job)
         assert [row.id for row in taken_back] == [job.id]
         assert (job.state, job.attempts, job.fraction, job.stage) == (State.QUEUED, 1, 0.0, None)
-        assert (job.worker, job.rung_at, job.claim) == (None, None, None)
+        assert (job.worker, job.claim) == (None, None)
         assert events_of(session, job) == ["submitted", "running", "queued"]
 
 
@@ -159,7 +158,7 @@ def test_worker_that_still_reports_keeps_its_job(sessions: Sessions, tenant: Ten
         assert take_back_overdue(session, max_attempts=3) == []
 
 
-def test_job_that_loses_every_worker_fails_after_its_last_attempt(
+def test_job_that_loses_every_worker_is_put_into_quarantine(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
     with sessions.begin() as session:
@@ -171,8 +170,8 @@ def test_job_that_loses_every_worker_fails_after_its_last_attempt(
 
         session.refresh(job)
 
-    assert (job.state, job.attempts, job.error_code) == (State.FAILED, 3, EXHAUSTED)
-    assert job.error_message == "The job was tried as often as it may be. The worker was lost."
+    assert (job.state, job.attempts, job.error_code) == (State.QUARANTINED, 3, WORKER_LOST)
+    assert job.finished_at is not None
 
 
 def test_waiting_job_over_the_cap_fails_when_it_is_asked_for(
@@ -235,7 +234,6 @@ def test_job_without_a_network_waits_and_spends_no_attempt(
 ) -> None:
     with sessions.begin() as session:
         job = queue_job(session, tenant.id)
-        mark_rung(session, [job.id])
         lack_network(session, job)
         make_absent_for(session, job, minutes=59)
 
@@ -243,7 +241,7 @@ def test_job_without_a_network_waits_and_spends_no_attempt(
             assert lack_network(session, job, wait_s=30)
 
         session.refresh(job)
-        assert (job.state, job.attempts, job.claim, job.rung_at) == (State.QUEUED, 0, None, None)
+        assert (job.state, job.attempts, job.claim) == (State.QUEUED, 0, None)
         assert session.scalar(select(JobRow.absent_since < text("now() - interval '58 minutes'")))
         assert session.scalar(select(JobRow.retry_at > text("now() + interval '29 seconds'")))
         assert job_events(session, job.id)[-1].detail["reason"].endswith("lacks network resnet50.")
@@ -353,39 +351,6 @@ def test_job_nobody_asked_to_stop_is_not_cancelled(sessions: Sessions, tenant: T
         job = queue_job(session, tenant.id)
 
         assert not cancel_running(session, claim(session, job))
-
-
-def test_jobs_nobody_was_told_of_for_a_while_are_found(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        forgotten, fresh, rung, urgent = (
-            queue_job(session, tenant.id, priority=priority)
-            for priority in (*[Priority.ROUTINE] * 3, Priority.STAT)
-        )
-        claim(session, queue_job(session, tenant.id))
-        session.execute(text("UPDATE jobs SET created_at = now() - interval '1 minute'"))
-        session.execute(text("UPDATE jobs SET created_at = now() WHERE id = :id"), {"id": fresh.id})
-        mark_rung(session, [rung.id])
-
-        found = unheard_jobs(session, older_than_s=10)
-
-    assert [job.id for job in found] == [urgent.id, forgotten.id]
-
-
-def test_job_that_waits_for_its_next_attempt_is_left_alone_until_then(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        at_once, later = (queue_job(session, tenant.id) for _ in range(2))
-        give_back(session, claim(session, at_once), "Again.", max_attempts=3)
-        give_back(session, claim(session, later), "Wait.", max_attempts=3, wait_s=60)
-        session.execute(text("UPDATE jobs SET created_at = now() - interval '1 minute'"))
-
-    with sessions.begin() as session:
-        found = unheard_jobs(session, older_than_s=10)
-
-    assert [job.id for job in found] == [at_once.id]
 
 
 def test_hold_is_kept_without_progress_and_only_by_its_holder(

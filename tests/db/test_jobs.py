@@ -1,23 +1,18 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
 from db.claims import fail_job, finish_job, report_progress
 from db.jobs import (
     JobFilter,
     cancel_job,
-    estimate_s,
     find_job_by_idempotency_key,
     job_events,
     job_for,
     list_jobs,
-    mark_rung,
-    queue_place,
 )
 from db.pages import Page
 from db.session import Sessions
@@ -168,17 +163,6 @@ def test_many_callers_at_once_get_one_job(
     assert events_of(sessions, ids.pop()) == ["submitted"]
 
 
-def test_rung_job_knows_when(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        job = queue_job(session, tenant.id)
-
-        mark_rung(session, [job.id])
-
-        session.refresh(job)
-    assert job.rung_at is not None
-    assert abs((datetime.now(UTC) - job.rung_at).total_seconds()) < 60
-
-
 # ── Asking ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -215,80 +199,6 @@ def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -
     assert all([job.id for job in jobs] == [one.id] for jobs in found)
     assert one.id not in {job.id for job in before}
     assert none == []
-
-
-def test_urgent_jobs_stand_before_older_ones_in_the_queue(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    jobs = {}
-    for name, priority in (
-        ("running", Priority.STAT),
-        ("bulk", Priority.BULK),
-        ("first", Priority.ROUTINE),
-        ("second", Priority.ROUTINE),
-        ("stat", Priority.STAT),
-    ):
-        with sessions.begin() as session:
-            jobs[name] = queue_job(session, tenant.id, priority=priority)
-            if name == "running":
-                claim(session, jobs[name])
-
-    with sessions.begin() as session:
-        places = {name: queue_place(session, job) for name, job in jobs.items()}
-
-    assert places == {"stat": 0, "first": 1, "second": 2, "bulk": 3, "running": None}
-
-
-def test_nobody_can_say_how_long_the_very_first_job_takes(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        assert estimate_s(session, queue_job(session, tenant.id)) is None
-
-
-def finish_at_speed(session: Session, tenant: TenantRow, *, seconds: float, slices: int) -> None:
-    job = finished_job(session, tenant.id, slice_count=slices)
-    session.execute(
-        text("UPDATE jobs SET started_at = finished_at - make_interval(secs => :s) WHERE id = :id"),
-        {"s": seconds, "id": job.id},
-    )
-
-
-def test_estimate_counts_the_slices_ahead_at_the_speed_of_recent_jobs(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        finish_at_speed(session, tenant, seconds=20.0, slices=40)
-        finish_at_speed(session, tenant, seconds=10.0, slices=20)
-        running = queue_job(session, tenant.id, slice_count=100)
-        held = claim(session, running)
-        report_progress(session, held, Stage.SLICES, 50, 100, lease_s=60)
-        queue_job(session, tenant.id, slice_count=10, priority=Priority.STAT)
-        waiting = queue_job(session, tenant.id, slice_count=60)
-
-        session.refresh(running)
-        soon, later = estimate_s(session, running), estimate_s(session, waiting)
-
-    left = 1.0 - running.fraction
-    assert soon == pytest.approx(0.5 * 100 * left)
-    assert later == pytest.approx(0.5 * (100 * left + 10 + 60))
-
-
-def test_two_busy_workers_halve_the_wait(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        finish_at_speed(session, tenant, seconds=20.0, slices=40)
-        for worker in ("gpu-1", "gpu-2"):
-            claim(session, queue_job(session, tenant.id, slice_count=100), worker=worker)
-        waiting = queue_job(session, tenant.id, slice_count=60)
-
-        assert estimate_s(session, waiting) == pytest.approx(0.5 * (200 / 2 + 60))
-
-
-def test_job_that_has_ended_takes_no_more_time(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        finish_at_speed(session, tenant, seconds=20.0, slices=40)
-
-        assert estimate_s(session, finished_job(session, tenant.id)) is None
 
 
 # ── Stopping ──────────────────────────────────────────────────────────────────────────────────

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event, text
 from sqlalchemy.orm import Session
 
-from db.claims import claim_job, take_back_overdue, unheard_jobs, wait_for_network
+from db.claims import claim_job, take_back_overdue, wait_for_network
 from db.contents import series_contents, study_contents
 from db.dicomweb import (
     Search,
@@ -23,13 +23,12 @@ from db.dicomweb import (
 )
 from db.jobs import (
     JobFilter,
-    estimate_s,
     find_job_by_idempotency_key,
     job_events,
     job_for,
     list_jobs,
-    queue_place,
 )
+from db.outlook import look_ahead
 from db.pages import Page
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
 from db.session import Sessions
@@ -43,6 +42,7 @@ from db.studies import (
 )
 from db.tables import JobRow, TenantRow
 from db.tenants import new_key, tenant_of_key
+from db.turns import Rules, count_due, is_any_due, take_turn
 from hilum.dicom.matching import match_of
 from hilum.grading import Verdict
 from hilum.jobs import State
@@ -103,8 +103,10 @@ QUESTIONS: dict[str, Ask] = {
     "events": lambda c: job_events(c.session, c.job.id),
     "report": lambda c: report_for(c.session, c.tenant_id, c.job.id),
     "artifact": lambda c: artifact_for(c.session, c.tenant_id, c.job.id, "masks"),
-    "place": lambda c: queue_place(c.session, queue_job(c.session, c.tenant_id)),
-    "estimate": lambda c: estimate_s(c.session, queue_job(c.session, c.tenant_id)),
+    "outlook": lambda c: look_ahead(c.session, queue_job(c.session, c.tenant_id)),
+    "turn": lambda c: take_turn(
+        c.session, Rules(60.0, 0.0), worker="w", lease_s=60, max_attempts=3
+    ),
     "claim": lambda c: claim_job(c.session, c.job.id, worker="w", lease_s=60, max_attempts=3),
     "network": lambda c: wait_for_network(
         c.session,
@@ -114,7 +116,8 @@ QUESTIONS: dict[str, Ask] = {
         wait_s=0,
     ),
     "overdue": lambda c: take_back_overdue(c.session, max_attempts=3),
-    "unheard": lambda c: unheard_jobs(c.session, older_than_s=10),
+    "due": lambda c: count_due(c.session, most=1000),
+    "whether any is due": lambda c: is_any_due(c.session),
     "DICOMweb by study": lambda c: search_studies(
         c.session, dicomweb(c, StudyInstanceUID="1.2,1.3")
     ),

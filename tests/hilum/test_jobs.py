@@ -19,9 +19,13 @@ def test_every_state_can_reach_an_end() -> None:
     assert all(reached[state] & FINAL_STATES for state in TRANSITIONS if state not in FINAL_STATES)
 
 
-def test_an_ended_job_never_moves_again() -> None:
-    assert {State.SUCCEEDED, State.FAILED, State.CANCELLED} == FINAL_STATES
-    assert not any(may_move(before, after) for before in FINAL_STATES for after in State)
+def test_a_job_with_a_report_never_moves_again() -> None:
+    assert not any(may_move(State.SUCCEEDED, after) for after in State)
+
+
+def test_a_job_that_ended_without_a_report_moves_to_the_queue_alone() -> None:
+    for before in FINAL_STATES - {State.SUCCEEDED}:
+        assert [after for after in State if may_move(before, after)] == [State.QUEUED]
 
 
 def test_a_running_job_may_go_back_to_the_queue() -> None:

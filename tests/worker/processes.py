@@ -53,6 +53,25 @@ def celery_worker(
                 process.kill()
 
 
+@contextmanager
+def beat(settings: Settings, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `hilum beat` until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "beat"],
+            env={**os.environ, **environment(settings)},
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
 def until(is_so: Callable[[], object], *, patience_s: float = PATIENCE_S) -> None:
     """Wait for something to become true."""
     give_up = time.monotonic() + patience_s

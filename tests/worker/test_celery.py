@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hilum.errors import ConfigurationError
-from hilum.jobs import UPKEEP, Priority
+from hilum.jobs import QUEUE
 from hilum.settings import Settings
 from tests.worker.processes import ROOT, environment
 from worker.celery import GRACE_S, make_app, visibility_timeouts
@@ -31,11 +31,8 @@ def test_worker_refuses_to_start_where_running_jobs_would_be_handed_out_again(
         make_app(short)
 
 
-def test_queues_are_emptied_in_the_order_of_their_priority(settings: Settings) -> None:
-    app = make_app(settings)
-
-    assert list(app.amqp.queues) == [priority.value for priority in Priority]
-    assert app.conf.broker_transport_options["queue_order_strategy"] == "priority"
+def test_there_is_one_queue_for_the_order_is_the_databases(settings: Settings) -> None:
+    assert list(make_app(settings).amqp.queues) == [QUEUE]
 
 
 @pytest.mark.parametrize(
@@ -64,15 +61,8 @@ def test_hard_limit_leaves_the_soft_one_time_to_be_recorded(settings: Settings) 
     assert conf.task_time_limit - conf.task_soft_time_limit == GRACE_S
 
 
-def test_upkeep_that_waited_too_long_is_dropped(settings: Settings) -> None:
-    [entry] = make_app(settings).conf.beat_schedule.values()
-
-    assert entry["task"] == UPKEEP
-    assert entry["options"]["expires"] <= entry["schedule"]
-
-
-def test_clock_and_application_load_no_networks(settings: Settings) -> None:
-    program = "import sys, worker.beat; print('torch' in sys.modules)"
+def test_upkeep_and_application_load_no_networks(settings: Settings) -> None:
+    program = "import sys, cli.beat; print('torch' in sys.modules)"
 
     loaded = subprocess.run(
         [sys.executable, "-c", program],

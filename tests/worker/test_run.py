@@ -23,10 +23,10 @@ from tests.phantoms import chest, without
 from tests.worker.conftest import QueueStored
 from tests.worker.networks import HARMS
 from tests.worker.pipelines import quick
+from tests.worker.turns import run_now
 from worker.artifacts import KINDS
 from worker.bench import Bench
 from worker.gpu import Networks
-from worker.run import run
 
 
 def job_of(sessions: Sessions, job_id: UUID) -> JobRow:
@@ -56,7 +56,7 @@ def failing(error: BaseException) -> Any:
 def test_job_is_run_to_its_report(bench: Bench, queue_stored: QueueStored) -> None:
     job = queue_stored()
 
-    claim = run(job.id, bench)
+    claim = run_now(job.id, bench)
 
     assert claim is not None
     ended = job_of(bench.sessions, job.id)
@@ -72,7 +72,7 @@ def test_job_is_run_to_its_report(bench: Bench, queue_stored: QueueStored) -> No
 def test_every_file_of_a_job_is_kept_with_its_hash(bench: Bench, queue_stored: QueueStored) -> None:
     job = queue_stored()
 
-    claim = run(job.id, bench)
+    claim = run_now(job.id, bench)
 
     assert claim is not None
     with bench.sessions.begin() as session:
@@ -90,16 +90,16 @@ def test_every_file_of_a_job_is_kept_with_its_hash(bench: Bench, queue_stored: Q
 
 def test_second_message_for_a_job_does_nothing(bench: Bench, queue_stored: QueueStored) -> None:
     job = queue_stored()
-    run(job.id, bench)
+    run_now(job.id, bench)
 
-    again = run(job.id, bench)
+    again = run_now(job.id, bench)
 
     assert again is None
     assert job_of(bench.sessions, job.id).attempts == 1
 
 
 def test_message_for_an_unknown_job_does_nothing(bench: Bench) -> None:
-    assert run(uuid4(), bench) is None
+    assert run_now(uuid4(), bench) is None
 
 
 def test_study_that_cannot_be_read_fails_at_once_with_its_code(
@@ -107,7 +107,7 @@ def test_study_that_cannot_be_read_fails_at_once_with_its_code(
 ) -> None:
     job = queue_stored(without(chest().datasets(), "RescaleSlope"))
 
-    run(job.id, bench)
+    run_now(job.id, bench)
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "missing_rescale")
@@ -125,11 +125,11 @@ def test_job_waits_for_files_that_are_still_being_copied_and_then_runs(
     copying = replace(bench, networks=Networks("cpu", Registry(site)))
 
     for _ in range(bench.settings.max_attempts + 1):
-        run(job.id, copying)
+        run_now(job.id, copying)
     waiting = job_of(bench.sessions, job.id)
     shutil.rmtree(site, ignore_errors=True)
     whole.rename(site)
-    run(job.id, copying)
+    run_now(job.id, copying)
 
     assert (waiting.state, waiting.attempts, waiting.error_code) == (State.QUEUED, 0, None)
     ended = job_of(bench.sessions, job.id)
@@ -141,7 +141,7 @@ def test_job_waits_for_a_worker_that_has_its_network(
 ) -> None:
     job = queue_stored(network="ward@9.0")
 
-    run(job.id, replace(bench, networks=Networks("cpu", Registry(site))))
+    run_now(job.id, replace(bench, networks=Networks("cpu", Registry(site))))
 
     waiting = job_of(bench.sessions, job.id)
     with bench.sessions.begin() as session:
@@ -158,11 +158,11 @@ def test_job_whose_network_nobody_has_had_for_an_hour_fails_by_name(
 ) -> None:
     job = queue_stored(network="ward@9.0")
     lacking = replace(bench, networks=Networks("cpu", Registry(site)))
-    run(job.id, lacking)
+    run_now(job.id, lacking)
     with bench.sessions.begin() as session:
         session.execute(text("UPDATE jobs SET absent_since = now() - interval '61 minutes'"))
 
-    run(job.id, lacking)
+    run_now(job.id, lacking)
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "network_absent")
@@ -183,12 +183,12 @@ def test_passing_trouble_gives_the_job_back_for_later(
 ) -> None:
     job = queue_stored()
 
-    run(job.id, replace(bench, analyse=failing(error)))
+    run_now(job.id, replace(bench, analyse=failing(error)))
 
     waiting = job_of(bench.sessions, job.id)
     with bench.sessions.begin() as session:
         event = job_events(session, job.id)[-1]
-    assert (waiting.state, waiting.attempts, waiting.rung_at) == (State.QUEUED, 1, None)
+    assert (waiting.state, waiting.attempts) == (State.QUEUED, 1)
     assert waiting.retry_at is not None
     assert (waiting.retry_at - event.at).total_seconds() == pytest.approx(10, abs=2)
     assert event.detail == {"reason": reason}
@@ -200,7 +200,7 @@ def test_trouble_that_does_not_pass_fails_the_job_in_the_end(
     job = queue_stored()
 
     for _ in range(3):
-        run(job.id, replace(bench, analyse=failing(StorageFull("The disk is full."))))
+        run_now(job.id, replace(bench, analyse=failing(StorageFull("The disk is full."))))
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "attempts_exhausted")
@@ -212,7 +212,7 @@ def test_fault_of_ours_is_recorded_without_what_it_choked_on(
 ) -> None:
     job = queue_stored()
 
-    run(job.id, replace(bench, analyse=failing(ValueError("could not convert 'Doe^John'"))))
+    run_now(job.id, replace(bench, analyse=failing(ValueError("could not convert 'Doe^John'"))))
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "internal_error")
@@ -225,7 +225,7 @@ def test_job_that_takes_too_long_fails_with_its_limit(
 ) -> None:
     job = queue_stored()
 
-    run(job.id, replace(bench, analyse=failing(SoftTimeLimitExceeded())))
+    run_now(job.id, replace(bench, analyse=failing(SoftTimeLimitExceeded())))
 
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "time_limit")
@@ -236,7 +236,7 @@ def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: Que
     job = queue_stored()
 
     with pytest.raises(SystemExit):
-        run(job.id, replace(bench, analyse=failing(SystemExit(1))))
+        run_now(job.id, replace(bench, analyse=failing(SystemExit(1))))
 
     waiting = job_of(bench.sessions, job.id)
     assert (waiting.state, waiting.claim) == (State.QUEUED, None)
@@ -255,7 +255,7 @@ def test_cancelled_job_stops_at_its_next_step_and_leaves_no_file(
         steps.append("asked")
         return analysis
 
-    run(job.id, replace(bench, analyse=analyse))
+    run_now(job.id, replace(bench, analyse=analyse))
 
     assert steps == ["asked"]
     assert job_of(bench.sessions, job.id).state is State.CANCELLED
@@ -270,10 +270,10 @@ def test_late_worker_changes_nothing_and_takes_its_files_with_it(
     def overtaken(*args: Any, progress: Progress) -> Analysis:
         analysis = quick(*args, progress=progress)
         let_lease_run_out(bench.sessions)
-        run(job.id, bench)
+        run_now(job.id, bench)
         return analysis
 
-    late = run(job.id, replace(bench, analyse=overtaken))
+    late = run_now(job.id, replace(bench, analyse=overtaken))
 
     assert late is not None
     ended = job_of(bench.sessions, job.id)
@@ -296,10 +296,10 @@ def test_files_of_a_worker_that_was_killed_are_cleared_by_the_next(
         let_lease_run_out(bench.sessions)
         raise NotAxial("Too late to matter.")
 
-    run(job.id, replace(bench, analyse=killed))
+    run_now(job.id, replace(bench, analyse=killed))
     assert orphan.exists()
 
-    run(job.id, bench)
+    run_now(job.id, bench)
 
     assert not orphan.exists()
     assert len(results_of(bench, job)) == len(KINDS)
@@ -323,7 +323,7 @@ def test_no_transaction_stays_open_while_the_pipeline_computes(
             )
         return quick(*args, progress=progress)
 
-    run(job.id, replace(bench, analyse=watched))
+    run_now(job.id, replace(bench, analyse=watched))
 
     assert open_transactions == [0]
 
@@ -331,7 +331,7 @@ def test_no_transaction_stays_open_while_the_pipeline_computes(
 def test_scratch_folder_is_private_and_empty_afterwards(
     bench: Bench, queue_stored: QueueStored
 ) -> None:
-    run(queue_stored().id, bench)
+    run_now(queue_stored().id, bench)
 
     folder = bench.settings.spool_dir
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -1,6 +1,6 @@
 import pytest
 
-from hilum.jobs import ANALYSE, CALL_BACK, UPKEEP
+from hilum.jobs import CALL_BACK, TAKE_TURN
 from hilum.settings import Settings
 from worker.bench import Bench
 from worker.celery import make_app
@@ -12,7 +12,7 @@ def test_tasks_are_known_by_the_names_of_the_contract(settings: Settings) -> Non
 
     add_tasks(app, settings)
 
-    assert {ANALYSE, CALL_BACK, UPKEEP} <= set(app.tasks)
+    assert {CALL_BACK, TAKE_TURN} <= set(app.tasks)
     app.close()
 
 

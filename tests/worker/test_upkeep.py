@@ -1,19 +1,21 @@
 from collections.abc import Iterator
+from threading import Event, Thread
 
 import pytest
 import redis
 from celery import Celery
 from sqlalchemy import text
 
-from db.jobs import mark_rung
-from db.session import Sessions
+from db.jobs import job_events
+from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, TenantRow
-from hilum.jobs import Priority, State
+from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
 from tests.db.factories import claim, queue_job
-from worker.celery import SERVICE_QUEUE, make_app
+from tests.worker.processes import until
+from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import keep_up
+from worker.upkeep import keep_up, keep_up_until
 
 
 @pytest.fixture
@@ -28,21 +30,14 @@ def bell(app: Celery) -> Doorbell:
     return Doorbell(app)
 
 
-def waiting(settings: Settings, queue: str) -> int:
+def waiting(settings: Settings) -> int:
     with redis.Redis.from_url(settings.redis_url) as client:
-        return int(client.llen(queue))
+        return int(client.llen(QUEUE))
 
 
-def age(sessions: Sessions, seconds: int = 60) -> None:
+def let_leases_run_out(sessions: Sessions) -> None:
     with sessions.begin() as session:
-        session.execute(
-            text(
-                "UPDATE jobs SET created_at = created_at - make_interval(secs => :s),"
-                " rung_at = rung_at - make_interval(secs => :s),"
-                " lease_until = lease_until - make_interval(secs => :s)"
-            ),
-            {"s": seconds},
-        )
+        session.execute(text("UPDATE jobs SET lease_until = now() - interval '1 second'"))
 
 
 def reload(sessions: Sessions, job: JobRow) -> JobRow:
@@ -50,61 +45,31 @@ def reload(sessions: Sessions, job: JobRow) -> JobRow:
         return session.get_one(JobRow, job.id)
 
 
-def test_job_nobody_rang_for_is_rung(
+def test_job_nobody_rang_for_is_rung_once(
     sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
 ) -> None:
     with sessions.begin() as session:
-        job = queue_job(session, tenant.id, priority=Priority.BULK)
-    age(sessions)
+        queue_job(session, tenant.id, priority=Priority.BULK)
 
     keep_up(sessions, bell, settings)
     keep_up(sessions, bell, settings)
 
-    assert waiting(settings, "bulk") == 1
-    assert reload(sessions, job).rung_at is not None
+    assert waiting(settings) == 1
 
 
-def test_job_that_was_only_just_submitted_is_left_to_its_submitter(
+def test_messages_that_redis_lost_are_sent_again(
     sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
 ) -> None:
     with sessions.begin() as session:
-        queue_job(session, tenant.id)
-
-    keep_up(sessions, bell, settings)
-
-    assert waiting(settings, "routine") == 0
-
-
-def test_message_that_redis_lost_is_sent_again(
-    sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
-) -> None:
-    with sessions.begin() as session:
-        job = queue_job(session, tenant.id)
-        mark_rung(session, [job.id])
-    bell.ring(job.id, job.priority)
-    age(sessions)
+        for _ in range(3):
+            queue_job(session, tenant.id)
+    bell.ring(3)
     with redis.Redis.from_url(settings.redis_url) as client:
         client.flushall()
 
     keep_up(sessions, bell, settings)
 
-    assert waiting(settings, "routine") == 1
-
-
-def test_jobs_that_wait_in_a_long_queue_are_not_rung_again_and_again(
-    sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
-) -> None:
-    with sessions.begin() as session:
-        jobs = [queue_job(session, tenant.id) for _ in range(3)]
-        mark_rung(session, [job.id for job in jobs])
-    for job in jobs:
-        bell.ring(job.id, job.priority)
-    age(sessions)
-
-    for _ in range(3):
-        keep_up(sessions, bell, settings)
-
-    assert waiting(settings, "routine") == 3
+    assert waiting(settings) == 3
 
 
 def test_job_of_a_lost_worker_is_taken_back_and_rung_at_once(
@@ -113,27 +78,63 @@ def test_job_of_a_lost_worker_is_taken_back_and_rung_at_once(
     with sessions.begin() as session:
         job = queue_job(session, tenant.id)
         claim(session, job)
-    age(sessions, 120)
+    let_leases_run_out(sessions)
 
     keep_up(sessions, bell, settings)
 
     assert reload(sessions, job).state is State.QUEUED
-    assert waiting(settings, "routine") == 1
+    assert waiting(settings) == 1
 
 
-def test_client_of_a_job_that_was_given_up_is_told(
+def test_job_that_waits_for_its_next_attempt_is_not_rung_for(
     sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
 ) -> None:
-    once = settings.model_copy(update={"max_attempts": 1})
     with sessions.begin() as session:
-        for url in ("https://example.org/done", None):
-            claim(session, queue_job(session, tenant.id, callback_url=url))
-    age(sessions, 120)
+        queue_job(session, tenant.id)
+        session.execute(text("UPDATE jobs SET retry_at = now() + interval '1 minute'"))
 
-    keep_up(sessions, bell, once)
+    keep_up(sessions, bell, settings)
 
-    assert waiting(settings, SERVICE_QUEUE) == 1
+    assert waiting(settings) == 0
+
+
+def test_two_that_keep_up_at_once_take_each_job_back_once(
+    sessions: Sessions, tenant: TenantRow, bell: Doorbell, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        jobs = [queue_job(session, tenant.id) for _ in range(30)]
+        for job in jobs:
+            claim(session, job)
+    let_leases_run_out(sessions)
+
+    beats = [Thread(target=keep_up, args=(sessions, bell, settings)) for _ in range(2)]
+    for beat in beats:
+        beat.start()
+    for beat in beats:
+        beat.join()
+
+    with sessions.begin() as session:
+        events = [[event.event for event in job_events(session, job.id)] for job in jobs]
+    assert events == [["submitted", "running", "queued"]] * 30
+    assert waiting(settings) >= 30
+
+
+def test_upkeep_survives_a_database_that_is_away(
+    bell: Doorbell, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    away = make_sessions(make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none"))
+    stopping = Event()
+    beat = Thread(target=keep_up_until, args=(stopping, away, bell, settings))
+
+    beat.start()
+    until(lambda: "upkeep.troubled" in "".join(capfd.readouterr()), patience_s=20)
+    alive = beat.is_alive()
+    stopping.set()
+    beat.join(10)
+
+    assert alive
+    assert not beat.is_alive()
 
 
 def test_queue_that_redis_has_not_heard_of_is_empty(bell: Doorbell) -> None:
-    assert [bell.waiting(priority) for priority in Priority] == [0, 0, 0]
+    assert bell.unanswered() == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.worker import celery_arguments, soft_stop
+from cli.worker import ARGUMENTS, soft_stop
 from db.reports import report_for
 from db.session import Sessions
 from db.tables import JobRow
@@ -16,7 +16,7 @@ from hilum.jobs import State
 from hilum.settings import Settings
 from tests.phantoms import chest
 from tests.worker.conftest import QueueStored
-from tests.worker.processes import PATIENCE_S, ROOT, celery_worker, environment, until
+from tests.worker.processes import PATIENCE_S, ROOT, beat, celery_worker, environment, until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
 
@@ -32,12 +32,15 @@ def reload(sessions: Sessions, job: JobRow) -> JobRow:
         return session.get_one(JobRow, job.id)
 
 
-def test_job_nobody_rang_for_is_found_by_the_clock_and_run_by_the_shipped_network(
+def test_job_nobody_rang_for_is_found_by_the_upkeep_and_run_by_the_shipped_network(
     queue_stored: QueueStored, sessions: Sessions, settings: Settings, tmp_path: Path
 ) -> None:
     job = queue_stored(network="resnet50")
 
-    with celery_worker(settings, tmp_path / "log", "--beat", app="worker.app"):
+    with (
+        beat(settings, tmp_path / "beat.log"),
+        celery_worker(settings, tmp_path / "log", app="worker.app"),
+    ):
         until(lambda: reload(sessions, job).is_final, patience_s=120)
 
     assert reload(sessions, job).error_message is None
@@ -53,7 +56,7 @@ def test_worker_on_a_machine_without_its_device_ends_and_names_it(
     elsewhere = settings.model_copy(update={"device": "nonsense"})
 
     ended = subprocess.run(
-        [sys.executable, *celery_arguments()],
+        [sys.executable, *ARGUMENTS],
         env=soft_stop(os.environ) | environment(elsewhere),
         cwd=ROOT,
         capture_output=True,
@@ -72,7 +75,7 @@ def test_worker_that_is_asked_to_stop_hands_its_job_back_at_once(
     app = make_app(settings)
 
     with celery_worker(settings, tmp_path / "log", extra={"SOFT_SHUTDOWN_S": "0.5"}) as worker:
-        Doorbell(app).ring(job.id, job.priority)
+        Doorbell(app).ring()
         until(lambda: reload(sessions, job).stage)
         worker.send_signal(signal.SIGTERM)
         worker.wait(20)

@@ -5,28 +5,24 @@ import signal
 import time
 from collections.abc import Iterator
 from subprocess import Popen
-from uuid import UUID
 
 import pytest
 from celery import Celery
-from sqlalchemy import select, text
+from sqlalchemy import select
 
-from db.jobs import cancel_job, mark_rung
+from db.jobs import cancel_job
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
 from hilum.jobs import Priority, State
 from hilum.settings import Settings
 from tests.worker.conftest import QueueStored
 from tests.worker.processes import celery_worker, children, until
-from tests.worker.test_callback import Server, client_server
 from worker.artifacts import KINDS
 from worker.celery import make_app
 from worker.doorbell import Doorbell
 from worker.upkeep import keep_up
 
-__all__ = ["client_server"]
-
-LEASE_S = 2
+LEASE_S = 5
 TIME_LIMIT_S = 6
 
 
@@ -89,12 +85,6 @@ def running(sessions: Sessions, job: JobRow) -> bool:
     return reload(sessions, job).stage is not None
 
 
-def ring(bell: Doorbell, sessions: Sessions, job: JobRow) -> None:
-    bell.ring(job.id, job.priority)
-    with sessions.begin() as session:
-        mark_rung(session, [job.id])
-
-
 def keep_up_until_ended(
     sessions: Sessions, bell: Doorbell, settings: Settings, job: JobRow
 ) -> None:
@@ -111,7 +101,7 @@ def test_job_that_is_rung_for_succeeds(
 ) -> None:
     job = queue_stored(network="quick")
 
-    ring(bell, sessions, job)
+    bell.ring()
 
     until(lambda: ended(sessions, job))
     assert reload(sessions, job).state is State.SUCCEEDED
@@ -120,13 +110,12 @@ def test_job_that_is_rung_for_succeeds(
 
 
 @pytest.mark.usefixtures("worker")
-def test_message_delivered_twice_runs_the_job_once(
+def test_messages_delivered_twice_run_each_job_once(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
 ) -> None:
     job, last = queue_stored(network="quick"), queue_stored(network="quick")
 
-    for one in (job, job, job, last):
-        ring(bell, sessions, one)
+    bell.ring(4)
 
     until(lambda: ended(sessions, job, last))
     assert reload(sessions, job).attempts == 1
@@ -139,15 +128,14 @@ def test_urgent_jobs_are_served_first_whenever_they_were_sent(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
 ) -> None:
     before = queue_stored(network="slow")
-    ring(bell, sessions, before)
+    bell.ring()
     until(lambda: running(sessions, before))
     jobs = [
         queue_stored(network="quick", priority=priority)
         for priority in (Priority.BULK, Priority.ROUTINE, Priority.STAT)
     ]
 
-    for job in jobs:
-        ring(bell, sessions, job)
+    bell.ring(3)
 
     until(lambda: ended(sessions, *jobs))
     with sessions.begin() as session:
@@ -160,7 +148,7 @@ def test_running_job_stops_soon_after_it_was_cancelled(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, tenant: TenantRow
 ) -> None:
     job = queue_stored(network="endless")
-    ring(bell, sessions, job)
+    bell.ring()
     until(lambda: running(sessions, job))
 
     with sessions.begin() as session:
@@ -176,8 +164,7 @@ def test_job_over_its_time_limit_fails_by_name_and_the_worker_goes_on(
 ) -> None:
     job, after = queue_stored(network="endless"), queue_stored(network="quick")
 
-    for one in (job, after):
-        ring(bell, sessions, one)
+    bell.ring(2)
 
     until(lambda: ended(sessions, job, after), patience_s=TIME_LIMIT_S + 10)
     assert reload(sessions, job).error_code == "time_limit"
@@ -192,7 +179,7 @@ def test_job_of_a_killed_process_is_taken_back_and_finished_by_another(
     settings: Settings,
 ) -> None:
     job = queue_stored(network="slow")
-    ring(bell, sessions, job)
+    bell.ring()
     until(lambda: running(sessions, job))
     [child] = children(worker.pid)
 
@@ -208,16 +195,16 @@ def test_job_of_a_killed_process_is_taken_back_and_finished_by_another(
 
 
 @pytest.mark.usefixtures("worker")
-def test_job_that_kills_every_process_is_given_up_after_its_last_attempt(
+def test_job_that_kills_every_process_is_put_into_quarantine(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
 ) -> None:
     job = queue_stored(network="deadly")
-    ring(bell, sessions, job)
+    bell.ring()
 
     keep_up_until_ended(sessions, bell, settings, job)
 
     given_up = reload(sessions, job)
-    assert (given_up.state, given_up.error_code) == (State.FAILED, "attempts_exhausted")
+    assert (given_up.state, given_up.error_code) == (State.QUARANTINED, "worker_lost")
     assert given_up.attempts == settings.max_attempts
 
 
@@ -226,44 +213,8 @@ def test_job_whose_message_redis_lost_is_rung_again_and_finished(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
 ) -> None:
     job = queue_stored(network="quick")
-    with sessions.begin() as session:
-        mark_rung(session, [job.id])
-        session.execute(text("UPDATE jobs SET rung_at = rung_at - interval '1 minute'"))
 
     keep_up(sessions, bell, settings)
 
     until(lambda: ended(sessions, job))
     assert reload(sessions, job).state is State.SUCCEEDED
-
-
-@pytest.mark.usefixtures("worker")
-def test_client_is_called_back_when_its_job_ends(
-    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, client_server: Server
-) -> None:
-    url, received = client_server(200)
-    job = queue_stored(network="quick", callback_url=url)
-
-    ring(bell, sessions, job)
-
-    until(lambda: received)
-    assert [body["state"] for body in received] == ["succeeded"]
-    assert UUID(received[0]["id"]) == job.id
-
-
-@pytest.mark.usefixtures("worker")
-def test_callback_that_fails_is_tried_again_while_other_jobs_run(
-    queue_stored: QueueStored,
-    bell: Doorbell,
-    sessions: Sessions,
-    client_server: Server,
-) -> None:
-    url, received = client_server(503)
-    job = queue_stored(network="quick", callback_url=url)
-    ring(bell, sessions, job)
-    until(lambda: received)
-    other = queue_stored(network="quick")
-
-    ring(bell, sessions, other)
-
-    until(lambda: ended(sessions, other), patience_s=3)
-    until(lambda: len(received) >= 2, patience_s=10)

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose turn it is: the order in which waiting jobs are served, and how many wait before one.
+
+The more urgent job goes first; among jobs of one urgency hospitals take turns, the one served
+longest ago first; within a hospital it is first come, first served. Two rules hold that in check:
+every few turns belong to whoever has waited longest, so that nothing starves, and of several
+workers a share takes nothing but urgent jobs, so that one is soon free for them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Select,
+    SmallInteger,
+    and_,
+    case,
+    cast,
+    column,
+    exists,
+    func,
+    or_,
+    select,
+    true,
+    values,
+)
+from sqlalchemy.dialects.postgresql import REGCLASS
+from sqlalchemy.orm import Session, aliased
+
+from db.claims import Claim, claim_job
+from db.clock import from_now
+from db.tables import JobRow, TenantRow
+from db.tables.jobs import TURNS
+from hilum.jobs import Priority, State
+
+AGED_TURN: Final = 4
+"""Of so many turns one goes to the job that has waited longest, once that is long enough."""
+
+LOCK: Final = 0x68696C75
+"""Number of the advisory lock under which turns are taken, one after the other: a millisecond each."""
+
+TRIES: Final = 3
+"""A job whose turn it is may be cancelled at that moment; that happens once, not again and again."""
+
+IS_DUE: Final = and_(
+    JobRow.state == State.QUEUED,
+    or_(JobRow.retry_at.is_(None), JobRow.retry_at <= func.now()),
+)
+"""A job that may be taken now."""
+
+URGENCIES: Final = values(column("rank", SmallInteger), name="urgencies").data(
+    [(rank,) for rank in range(len(Priority))]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an installation may say about turns.
+
+    Attributes:
+        ageing_s: a job that is not urgent and has waited for so long gets one of the turns for those.
+        stat_share: of the workers, 0..1, rounded down: they take urgent jobs alone.
+    """
+
+    ageing_s: float
+    stat_share: float
+
+
+def take_turn(
+    session: Session, rules: Rules, *, worker: str, lease_s: int, max_attempts: int
+) -> Claim | None:
+    """Take the job whose turn it is; None where none is to be taken.
+
+    Args:
+        session: one transaction.
+        rules: of this installation.
+        worker: who takes it.
+        lease_s: a worker unheard of for so long loses it.
+        max_attempts: a job that had all of them ends instead.
+    """
+    is_aged = _begin(session)
+    for _ in range(TRIES):
+        job_id = session.scalar(_next(rules, is_aged=is_aged))
+        if job_id is None:
+            return None
+        claim = claim_job(
+            session, job_id, worker=worker, lease_s=lease_s, max_attempts=max_attempts
+        )
+        if claim is not None:
+            session.execute(select(TURNS.next_value()))
+            return claim
+    return None
+
+
+def count_due(session: Session, *, most: int) -> int:
+    """Return how many jobs may be taken now, counted up to `most`."""
+    some = select(JobRow.id).where(IS_DUE).limit(most).subquery()
+    return session.scalars(select(func.count()).select_from(some)).one()
+
+
+def is_any_due(session: Session) -> bool:
+    """Tell whether there is a job that may be taken now."""
+    return bool(session.scalar(select(exists().where(IS_DUE))))
+
+
+def _begin(session: Session) -> bool:
+    """Wait for the turn before; tell whether this one is for who has waited longest."""
+    # Two workers that chose at once would choose the same job, or each other's hospital's.
+    session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    # Only a turn that was taken counts: workers that find nothing would take the aged ones away.
+    last = func.pg_sequence_last_value(cast(TURNS.name, REGCLASS))
+    taken: int = session.scalar(select(last)) or 0
+    return (taken + 1) % AGED_TURN == 0
+
+
+def _next(rules: Rules, *, is_aged: bool) -> Select[UUID]:
+    # The first of each hospital and urgency by the index: the length of the queue plays no part.
+    first = (
+        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
+        .where(
+            IS_DUE,
+            JobRow.tenant_id == TenantRow.id,
+            JobRow.priority_rank == URGENCIES.c.rank,
+        )
+        .order_by(JobRow.queued_at, JobRow.id)
+        .limit(1)
+        .lateral("first")
+    )
+    own = aliased(JobRow)
+    served_at = (
+        select(func.max(own.started_at)).where(own.tenant_id == TenantRow.id).scalar_subquery()
+    )
+    order = [
+        first.c.priority_rank,
+        served_at.asc().nulls_first(),
+        first.c.queued_at,
+        first.c.id,
+    ]
+    if is_aged:
+        has_aged = and_(first.c.priority_rank > 0, first.c.queued_at < from_now(-rules.ageing_s))
+        order.insert(0, case((has_aged, first.c.queued_at)).asc().nulls_last())
+    return (
+        select(first.c.id)
+        .select_from(TenantRow)
+        .join(URGENCIES, true())
+        .join(first, true())
+        .order_by(*order)
+        .limit(1)
+    )

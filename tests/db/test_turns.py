@@ -1,0 +1,197 @@
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from db.claims import Claim, give_back
+from db.jobs import cancel_job
+from db.session import Sessions
+from db.tables import JobRow, TenantRow
+from db.tenants import add_tenant
+from db.turns import AGED_TURN, Rules, count_due, is_any_due, take_turn
+from hilum.jobs import Priority, State
+from tests.db.factories import queue_job
+
+RULES = Rules(ageing_s=1800.0, stat_share=0.0)
+
+
+def take(session: Session, *, rules: Rules = RULES, max_attempts: int = 3) -> Claim | None:
+    return take_turn(session, rules, worker="gpu-1", lease_s=60, max_attempts=max_attempts)
+
+
+def served(sessions: Sessions, turns: int) -> list[UUID]:
+    """Take so many turns, each in a transaction of its own, as workers do."""
+    taken = []
+    for _ in range(turns):
+        with sessions.begin() as session:
+            claim = take(session)
+        taken += [claim.job_id] if claim else []
+    return taken
+
+
+def start_counting(session: Session, turns: int = 0) -> None:
+    """Have so many turns taken already."""
+    session.execute(text("SELECT setval('job_turns', greatest(:n, 1), :n > 0)"), {"n": turns})
+
+
+def wait(session: Session, jobs: Sequence[JobRow], *, minutes: float) -> None:
+    session.execute(
+        text("UPDATE jobs SET queued_at = now() - make_interval(secs => :s) WHERE id = ANY(:ids)"),
+        {"s": 60 * minutes, "ids": [job.id for job in jobs]},
+    )
+
+
+def test_more_urgent_jobs_go_first_and_within_an_urgency_the_older_ones(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    order = (Priority.BULK, Priority.ROUTINE, Priority.STAT, Priority.ROUTINE, Priority.STAT)
+    with sessions.begin() as session:
+        bulk, routine, stat, routine_2, stat_2 = (
+            queue_job(session, tenant.id, priority=priority) for priority in order
+        )
+
+    taken = served(sessions, 6)
+
+    assert taken == [stat.id, stat_2.id, routine.id, routine_2.id, bulk.id]
+
+
+def test_five_hundred_studies_of_one_hospital_do_not_hold_up_the_first_of_another(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        study = queue_job(session, tenant.id).study_id
+        for number in range(499):
+            queue_job(session, tenant.id, study_id=study, network=f"net@{number}.0.0")
+        other = add_tenant(session, "st-mary")
+        first, second = (queue_job(session, other.id) for _ in range(2))
+
+    taken = served(sessions, 4)
+
+    assert [taken.index(job.id) for job in (first, second)] == [1, 3]
+
+
+def test_hospitals_with_urgent_jobs_take_turns_too(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        other = add_tenant(session, "st-mary")
+        urgent = [queue_job(session, tenant.id, priority=Priority.STAT) for _ in range(2)]
+        routine = queue_job(session, other.id)
+        theirs = queue_job(session, other.id, priority=Priority.STAT)
+
+    taken = served(sessions, 4)
+
+    assert taken == [urgent[0].id, theirs.id, urgent[1].id, routine.id]
+
+
+def test_every_fourth_turn_goes_to_who_has_waited_longest(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        urgent = [queue_job(session, tenant.id, priority=Priority.STAT) for _ in range(8)]
+        bulk = queue_job(session, tenant.id, priority=Priority.BULK)
+        routine = queue_job(session, tenant.id)
+        wait(session, [bulk], minutes=31)
+        wait(session, [routine], minutes=40)
+        start_counting(session)
+
+    taken = served(sessions, 10)
+
+    assert (taken.index(routine.id), taken.index(bulk.id)) == (AGED_TURN - 1, 2 * AGED_TURN - 1)
+    assert [job for job in taken if job not in {bulk.id, routine.id}] == [job.id for job in urgent]
+
+
+def test_nothing_is_served_early_before_it_has_waited_long(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        bulk = queue_job(session, tenant.id, priority=Priority.BULK)
+        wait(session, [bulk], minutes=29)
+        for _ in range(6):
+            queue_job(session, tenant.id, priority=Priority.STAT)
+
+    assert served(sessions, 7)[-1] == bulk.id
+
+
+def test_turns_that_find_nothing_do_not_take_the_aged_ones_away(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        start_counting(session, AGED_TURN - 1)
+    served(sessions, 5)
+    with sessions.begin() as session:
+        queue_job(session, tenant.id, priority=Priority.STAT)
+        aged = queue_job(session, tenant.id, priority=Priority.BULK)
+        wait(session, [aged], minutes=60)
+
+    assert served(sessions, 1) == [aged.id]
+
+
+def test_job_that_waits_for_its_next_attempt_is_left_alone_until_then(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        later = queue_job(session, tenant.id)
+        held = take(session)
+        assert held is not None
+        give_back(session, held, "Wait.", max_attempts=3, wait_s=60)
+
+        assert (count_due(session, most=9), is_any_due(session)) == (0, False)
+        assert take(session) is None
+
+        session.execute(text("UPDATE jobs SET retry_at = now() - interval '1 second'"))
+        assert (count_due(session, most=9), is_any_due(session)) == (1, True)
+        again = take(session)
+        assert again is not None
+        assert (again.job_id, again.attempt) == (later.id, 2)
+
+
+def test_job_over_the_cap_ends_and_the_next_one_has_its_turn(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        spent, fresh = queue_job(session, tenant.id), queue_job(session, tenant.id)
+        held = take(session)
+        assert held is not None
+        give_back(session, held, "Once.", max_attempts=3)
+
+        # The cap was lowered while it waited.
+        taken = take(session, max_attempts=1)
+
+        session.refresh(spent)
+    assert taken is not None
+    assert taken.job_id == fresh.id
+    assert spent.state is State.FAILED
+
+
+def test_cancelled_job_has_no_turn(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        cancel_job(session, tenant.id, queue_job(session, tenant.id).id)
+
+        assert take(session) is None
+
+
+def test_many_workers_at_once_take_each_job_once_and_in_order(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        jobs = [queue_job(session, tenant.id) for _ in range(20)]
+
+    def take_one(_: int) -> UUID | None:
+        with sessions.begin() as session:
+            claim = take(session)
+            return claim.job_id if claim else None
+
+    with ThreadPoolExecutor(5) as pool:
+        taken = list(pool.map(take_one, range(25)))
+
+    assert sorted(filter(None, taken)) == sorted(job.id for job in jobs)
+    assert taken.count(None) == 5
+
+
+def test_due_jobs_are_counted_no_further_than_asked(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        for _ in range(3):
+            queue_job(session, tenant.id)
+
+        assert [count_due(session, most=most) for most in (2, 5)] == [2, 3]
