@@ -7,6 +7,7 @@ series is the worker's to say, so that the study is kept and the job explains.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from api.spool import SpooledFile
 from db.jobs import check_same, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
+from db.writings import begin_writing, end_writing
 from hilum.dicom.attributes import Attributes, read_attributes
 from hilum.dicom.identity import content_digest
 from hilum.dicom.quality import score_series
@@ -212,9 +214,10 @@ def _remember(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T
 
 def _keep(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
     study_id = uuid4()
-    # Nobody knows of these keys before the commit, so they may be taken away again until then.
     prefix = f"{tenant_id}/studies/{as_name(arrival.study.study_uid)}/{study_id}"
     sheets, attributes = score_series(arrival.study), _attributes(arrival.study)
+    with parts.sessions.begin() as session:
+        begin_writing(session, prefix)
     try:
         stored = _store(arrival, prefix, parts.store)
         with parts.sessions.begin() as session:
@@ -230,16 +233,25 @@ def _keep(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
                 deidentification=arrival.deidentification,
             )
             outcome = act(session, row.id)
+            if row.id == study_id:
+                end_writing(session, prefix)
     except DBAPIError:
-        # The commit may have been heard although its answer was not: files are not taken away.
+        # The commit may have been heard although its answer was not: the upkeep will know.
         raise
     except BaseException:
-        parts.store.delete(prefix)
+        _take_away(prefix, parts)
         raise
     if row.id != study_id:
         # Somebody else sent the same study at the same moment and was first.
-        parts.store.delete(prefix)
+        _take_away(prefix, parts)
     return outcome
+
+
+def _take_away(prefix: str, parts: Parts) -> None:
+    parts.store.delete(prefix)
+    # What stays noted is taken away by the upkeep, and the trouble that led here is told.
+    with suppress(DBAPIError), parts.sessions.begin() as session:
+        end_writing(session, prefix)
 
 
 def _attributes(study: Study) -> dict[str, Attributes]:

@@ -9,6 +9,7 @@ from cli.terminal import narrate
 from db.schema import check_migrated
 from db.session import make_engine, make_sessions
 from hilum.logs import configure_logs
+from hilum.storage import StudyStore
 from worker.celery import make_app
 from worker.doorbell import Doorbell
 from worker.upkeep import keep_up_until
@@ -16,7 +17,7 @@ from worker.upkeep import keep_up_until
 
 @click.command(short_help="Take back and ring for lost jobs; one for all workers.")
 def beat() -> None:
-    """Every few seconds, take back the jobs of dead workers and ring for jobs nobody heard of.
+    """Every few seconds, take back the jobs of dead workers, ring for jobs nobody heard of, and sweep.
 
     One is enough for all workers; a second one, on another machine, does no harm.
     """
@@ -27,6 +28,7 @@ def beat() -> None:
     app = make_app(settings)
     stopping = until_told()
     narrate("Keeping up.")
-    keep_up_until(stopping, make_sessions(engine), Doorbell(app), settings)
+    store = StudyStore.open(settings.storage_url)
+    keep_up_until(stopping, make_sessions(engine), Doorbell(app), store, settings)
     app.close()
     engine.dispose()

@@ -19,6 +19,7 @@ from db.reports import save_report
 from db.steps import START_OVER, take_step
 from db.studies import add_results
 from db.tables import ArtifactRow, JobRow
+from db.writings import begin_writing, end_writing
 from hilum.dicom.attributes import Attributes
 from hilum.errors import NetworkAbsent
 from hilum.findings import Report
@@ -55,6 +56,11 @@ class Claim:
     attempt: int
     callback_url: str | None
     request_id: str | None
+
+    @property
+    def prefix(self) -> str:
+        """Of the keys of the files that this attempt writes."""
+        return f"{self.tenant_id}/jobs/{self.job_id}/{self.token}"
 
     @property
     def holds(self) -> ColumnElement[bool]:
@@ -101,7 +107,7 @@ def claim_job(
         _give_up(session, State.QUEUED, JobRow.id == job_id, JobRow.attempts >= max_attempts)
         return None
     job = taken[0]
-    return Claim(
+    claim = Claim(
         job.id,
         token,
         job.tenant_id,
@@ -112,6 +118,8 @@ def claim_job(
         job.callback_url,
         job.request_id,
     )
+    begin_writing(session, claim.prefix, claim=token)
+    return claim
 
 
 def keep_hold(session: Session, claim: Claim, *, lease_s: int) -> None:
@@ -180,6 +188,7 @@ def finish_job(
         )
         for artifact in artifacts
     )
+    end_writing(session, claim.prefix)
     queue_deliveries(session, ended[0])
     objects = ((one.attributes, one.file) for one in artifacts if one.attributes is not None)
     add_results(session, ended[0], objects)

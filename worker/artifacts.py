@@ -77,27 +77,7 @@ def write_artifacts(
     return timed, written
 
 
-def discard_artifacts(claim: Claim, store: StudyStore) -> None:
-    """Remove what an attempt wrote that came to nothing."""
-    store.delete(f"{_job_prefix(claim)}/{claim.token}")
-
-
-def clear_other_attempts(claim: Claim, store: StudyStore) -> None:
-    """Remove what earlier attempts wrote: a worker killed meanwhile left files no row knows."""
-    prefix = _job_prefix(claim)
-    if claim.attempt == 1 or not store.filesystem.exists(store.path(prefix)):
-        return
-    for path in store.filesystem.ls(store.path(prefix), detail=False):
-        token = path.rstrip("/").rpartition("/")[2]
-        if token != str(claim.token):
-            store.delete(f"{prefix}/{token}")
-
-
-def _job_prefix(claim: Claim) -> str:
-    return f"{claim.tenant_id}/jobs/{claim.job_id}"
-
-
 def _write(kind: Kind, data: bytes, claim: Claim, store: StudyStore) -> Artifact:
-    key = f"{_job_prefix(claim)}/{claim.token}/{kind.file_name}"
+    key = f"{claim.prefix}/{kind.file_name}"
     attributes = read_attributes(data) if kind.kind in DICOM else None
     return Artifact(kind.kind, kind.media_type, store.put(io.BytesIO(data), key), attributes)

@@ -12,7 +12,6 @@ from db.claims import Claim, cancel_running, fail_job, give_back, wait_for_netwo
 from hilum.errors import HilumError, NetworkAbsent, TransientError
 from hilum.jobs import JobStopped
 from hilum.logs import describe_crash
-from worker.artifacts import discard_artifacts
 from worker.bench import Bench
 
 TIME_LIMIT = "time_limit"
@@ -64,7 +63,6 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
 
 
 def _stop(claim: Claim, bench: Bench, reason: str) -> None:
-    discard_artifacts(claim, bench.store)
     with bench.sessions.begin() as session:
         cancelled = cancel_running(session, claim)
     log.info("job.stopped", reason=reason, cancelled=cancelled)
@@ -74,9 +72,6 @@ def _fail(claim: Claim, bench: Bench, code: str, message: str) -> None:
     with bench.sessions.begin() as session:
         failed = fail_job(session, claim, code, message)
     log.warning("job.failed", code=code, message=message, recorded=failed)
-    # A job that is not this claim's any more may have succeeded just before: its files stay.
-    if failed:
-        discard_artifacts(claim, bench.store)
 
 
 def _wait_for_network(claim: Claim, bench: Bench, reason: str) -> None:
@@ -92,5 +87,3 @@ def _give_back(claim: Claim, bench: Bench, reason: str, *, wait_s: float) -> Non
     with bench.sessions.begin() as session:
         given = give_back(session, claim, reason, max_attempts=most, wait_s=wait_s)
     log.warning("job.given_back", reason=reason, recorded=given)
-    if given:
-        discard_artifacts(claim, bench.store)

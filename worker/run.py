@@ -16,7 +16,7 @@ from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
 from hilum.findings import Analysis
 from hilum.jobs import Progress
-from worker.artifacts import clear_other_attempts, write_artifacts
+from worker.artifacts import write_artifacts
 from worker.bench import Bench
 from worker.doorbell import Doorbell
 from worker.hold import holding
@@ -47,7 +47,6 @@ def run(claim: Claim, bench: Bench) -> None:
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)
-        clear_other_attempts(claim, bench.store)
 
 
 def take(bench: Bench) -> Claim | None:

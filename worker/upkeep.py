@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps the queue from losing anything: taking back and ringing again, every few seconds.
+"""What keeps the queue from losing anything: taking back, ringing again, sweeping, every few seconds.
 
 It asks the database and the broker anew each time and keeps nothing in mind, so it may be killed at
 any moment, and two that run at once do no harm.
 """
 
+from collections.abc import Callable
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -15,7 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.claims import take_back_overdue
 from db.session import Sessions
 from db.turns import count_due
+from db.writings import abandoned, end_writing
+from hilum.errors import TransientError
 from hilum.settings import Settings
+from hilum.storage import StudyStore
 from worker.doorbell import Doorbell
 
 EVERY_S: Final = 5.0
@@ -28,30 +33,29 @@ log = structlog.get_logger(__name__)
 
 
 def keep_up_until(
-    stopping: Event,
-    sessions: Sessions,
-    bell: Doorbell,
-    settings: Settings,
-    *,
-    every_s: float = EVERY_S,
+    stopping: Event, sessions: Sessions, bell: Doorbell, store: StudyStore, settings: Settings
 ) -> None:
     """Keep up every few seconds until somebody asks to stop; trouble waits for the next time."""
     while not stopping.is_set():
-        try:
-            keep_up(sessions, bell, settings)
-        except (SQLAlchemyError, OperationalError, OSError) as error:
-            # A driver's message names hosts and users.
-            log.warning("upkeep.troubled", error=type(error).__name__)
-        stopping.wait(every_s)
+        for step in (
+            partial(take_back, sessions, settings),
+            partial(ring_again, sessions, bell),
+            partial(sweep, sessions, store, settings),
+        ):
+            _try(step)
+        stopping.wait(EVERY_S)
 
 
-def keep_up(sessions: Sessions, bell: Doorbell, settings: Settings) -> None:
-    """Take back jobs whose worker died, and ring where fewer messages wait than jobs."""
-    _take_back(sessions, settings)
-    _ring_again(sessions, bell)
+def _try(step: Callable[[], None]) -> None:
+    try:
+        step()
+    except (SQLAlchemyError, OperationalError, OSError, TransientError) as error:
+        # A driver's message names hosts and users. Redis away must not keep jobs from being taken back.
+        log.warning("upkeep.troubled", error=type(error).__name__)
 
 
-def _take_back(sessions: Sessions, settings: Settings) -> None:
+def take_back(sessions: Sessions, settings: Settings) -> None:
+    """Take jobs from workers that are lost."""
     with sessions.begin() as session:
         moved = take_back_overdue(session, max_attempts=settings.max_attempts)
     for job in moved:
@@ -65,7 +69,8 @@ def _take_back(sessions: Sessions, settings: Settings) -> None:
         )
 
 
-def _ring_again(sessions: Sessions, bell: Doorbell) -> None:
+def ring_again(sessions: Sessions, bell: Doorbell) -> None:
+    """Ring where fewer messages wait than jobs."""
     with sessions.begin() as session:
         due = count_due(session, most=MOST_RINGS)
     # Whatever became of the messages, lost with Redis or with a worker: each job has one again.
@@ -73,3 +78,15 @@ def _ring_again(sessions: Sessions, bell: Doorbell) -> None:
     if missing > 0:
         bell.ring(missing)
         log.info("queue.rung_again", jobs=missing)
+
+
+def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
+    """Take away the files of writers that died or gave up."""
+    with sessions.begin() as session:
+        # A writer that lost its job hears of it at its next step, well within a lease.
+        prefixes = abandoned(session, grace_s=settings.lease_s)
+    for prefix in prefixes:
+        store.delete(prefix)
+        with sessions.begin() as session:
+            end_writing(session, prefix)
+        log.info("files.swept", prefix=prefix)

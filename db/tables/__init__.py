@@ -7,6 +7,7 @@ from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.writings import WritingRow
 
 __all__ = [
     "ArtifactRow",
@@ -23,5 +24,6 @@ __all__ = [
     "StudyRow",
     "TenantRow",
     "TitleRow",
+    "WritingRow",
     "now",
 ]

@@ -1,21 +1,25 @@
 from collections.abc import Iterator
+from io import BytesIO
 from threading import Event, Thread
+from uuid import UUID, uuid4
 
 import pytest
 import redis
 from celery import Celery
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.jobs import job_events
 from db.session import Sessions, make_engine, make_sessions
-from db.tables import JobRow, TenantRow
+from db.tables import JobRow, TenantRow, WritingRow
+from db.writings import LONGEST_UPLOAD_S, begin_writing
 from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
+from hilum.storage import StudyStore
 from tests.db.factories import claim, queue_job
 from tests.worker.processes import until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import keep_up, keep_up_until
+from worker.upkeep import keep_up_until, ring_again, sweep, take_back
 
 
 @pytest.fixture
@@ -28,6 +32,11 @@ def app(settings: Settings) -> Iterator[Celery]:
 @pytest.fixture
 def bell(app: Celery) -> Doorbell:
     return Doorbell(app)
+
+
+def keep_up(sessions: Sessions, bell: Doorbell, settings: Settings) -> None:
+    take_back(sessions, settings)
+    ring_again(sessions, bell)
 
 
 def waiting(settings: Settings) -> int:
@@ -120,11 +129,11 @@ def test_two_that_keep_up_at_once_take_each_job_back_once(
 
 
 def test_upkeep_survives_a_database_that_is_away(
-    bell: Doorbell, settings: Settings, capfd: pytest.CaptureFixture[str]
+    bell: Doorbell, settings: Settings, store: StudyStore, capfd: pytest.CaptureFixture[str]
 ) -> None:
     away = make_sessions(make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none"))
     stopping = Event()
-    beat = Thread(target=keep_up_until, args=(stopping, away, bell, settings))
+    beat = Thread(target=keep_up_until, args=(stopping, away, bell, store, settings))
 
     beat.start()
     until(lambda: "upkeep.troubled" in "".join(capfd.readouterr()), patience_s=20)
@@ -138,3 +147,93 @@ def test_upkeep_survives_a_database_that_is_away(
 
 def test_queue_that_redis_has_not_heard_of_is_empty(bell: Doorbell) -> None:
     assert bell.unanswered() == 0
+
+
+# ── Sweeping ──────────────────────────────────────────────────────────────────────────────────
+
+
+def write(sessions: Sessions, store: StudyStore, prefix: str, claim: UUID | None = None) -> str:
+    """Begin to write a file, and come no further."""
+    with sessions.begin() as session:
+        begin_writing(session, prefix, claim=claim)
+    return store.put(BytesIO(b"half"), f"{prefix}/a.dcm").key
+
+
+def is_kept(store: StudyStore, key: str) -> bool:
+    return bool(store.filesystem.exists(store.path(key)))
+
+
+def wait(sessions: Sessions, seconds: float) -> None:
+    with sessions.begin() as session:
+        session.execute(
+            text(
+                "UPDATE writings SET begun_at = begun_at - make_interval(secs => :s),"
+                " abandoned_at = abandoned_at - make_interval(secs => :s)"
+            ),
+            {"s": seconds},
+        )
+
+
+def test_files_of_an_attempt_that_was_lost_are_taken_away_a_lease_later(
+    sessions: Sessions, tenant: TenantRow, store: StudyStore, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        held = claim(session, queue_job(session, tenant.id))
+    key = store.put(BytesIO(b"half"), f"{held.prefix}/a.dcm").key
+    let_leases_run_out(sessions)
+    take_back(sessions, settings)
+
+    sweep(sessions, store, settings)
+    before = is_kept(store, key)
+    wait(sessions, settings.lease_s + 1)
+    sweep(sessions, store, settings)
+
+    assert (before, is_kept(store, key)) == (True, False)
+    with sessions.begin() as session:
+        assert session.scalars(select(WritingRow)).all() == []
+
+
+def test_files_of_an_attempt_that_runs_stay_however_long_it_takes(
+    sessions: Sessions, tenant: TenantRow, store: StudyStore, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        held = claim(session, queue_job(session, tenant.id))
+    key = store.put(BytesIO(b"half"), f"{held.prefix}/a.dcm").key
+
+    for _ in range(3):
+        wait(sessions, 24 * 3600)
+        sweep(sessions, store, settings)
+
+    assert is_kept(store, key)
+
+
+def test_files_of_an_upload_that_died_are_taken_away_once_no_upload_can_last_so_long(
+    sessions: Sessions, store: StudyStore, settings: Settings
+) -> None:
+    key = write(sessions, store, "tenant/studies/1.2/dead")
+    sweep(sessions, store, settings)
+    wait(sessions, LONGEST_UPLOAD_S / 2)
+    sweep(sessions, store, settings)
+    before = is_kept(store, key)
+
+    wait(sessions, LONGEST_UPLOAD_S)
+    sweep(sessions, store, settings)
+    wait(sessions, settings.lease_s + 1)
+    sweep(sessions, store, settings)
+
+    assert (before, is_kept(store, key)) == (True, False)
+
+
+def test_sweep_that_died_half_way_is_done_again(
+    sessions: Sessions, store: StudyStore, settings: Settings
+) -> None:
+    key = write(sessions, store, "tenant/jobs/1/dead", uuid4())
+    sweep(sessions, store, settings)
+    wait(sessions, settings.lease_s + 1)
+    store.delete("tenant/jobs/1/dead")
+
+    sweep(sessions, store, settings)
+
+    assert not is_kept(store, key)
+    with sessions.begin() as session:
+        assert session.scalars(select(WritingRow)).all() == []

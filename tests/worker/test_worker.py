@@ -20,7 +20,7 @@ from tests.worker.processes import celery_worker, children, until
 from worker.artifacts import KINDS
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import keep_up
+from worker.upkeep import ring_again, take_back
 
 LEASE_S = 5
 TIME_LIMIT_S = 6
@@ -89,7 +89,8 @@ def keep_up_until_ended(
     sessions: Sessions, bell: Doorbell, settings: Settings, job: JobRow
 ) -> None:
     def is_over() -> bool:
-        keep_up(sessions, bell, settings)
+        take_back(sessions, settings)
+        ring_again(sessions, bell)
         return ended(sessions, job)
 
     until(is_over)
@@ -210,11 +211,11 @@ def test_job_that_kills_every_process_is_put_into_quarantine(
 
 @pytest.mark.usefixtures("worker")
 def test_job_whose_message_redis_lost_is_rung_again_and_finished(
-    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
 ) -> None:
     job = queue_stored(network="quick")
 
-    keep_up(sessions, bell, settings)
+    ring_again(sessions, bell)
 
     until(lambda: ended(sessions, job))
     assert reload(sessions, job).state is State.SUCCEEDED

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files on their way into the store: noted before the first byte, forgotten when a row names them.
+
+A process that dies while it writes leaves files that no row knows. They are found by this, and not by
+looking through the store, which holds millions of others.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from db.clock import from_now
+from db.tables import JobRow, WritingRow
+from hilum.jobs import State
+
+LONGEST_UPLOAD_S: Final = 6 * 3600.0
+"""Storing the largest study on the slowest disk takes less."""
+
+MOST: Final = 100
+"""Taken away at a look, so that no look takes long."""
+
+
+def begin_writing(session: Session, prefix: str, *, claim: UUID | None = None) -> None:
+    """Note that files are about to be written.
+
+    Args:
+        session: one transaction, committed before the first byte.
+        prefix: of their keys.
+        claim: token of the attempt that writes; none of an upload.
+    """
+    session.add(WritingRow(prefix=prefix, claim=claim))
+
+
+def end_writing(session: Session, prefix: str) -> None:
+    """Forget it, in the transaction that names the files, or once they are taken away."""
+    session.execute(delete(WritingRow).where(WritingRow.prefix == prefix))
+
+
+def abandoned(session: Session, *, grace_s: float) -> list[str]:
+    """Return the prefixes of files that nobody will name, and that nobody has written for a while.
+
+    Args:
+        session: one transaction.
+        grace_s: how long a writer that lost its job may take to notice.
+    """
+    held = exists().where(JobRow.state == State.RUNNING, JobRow.claim == WritingRow.claim)
+    is_over = or_(
+        and_(WritingRow.claim.is_not(None), ~held),
+        and_(WritingRow.claim.is_(None), WritingRow.begun_at < from_now(-LONGEST_UPLOAD_S)),
+    )
+    session.execute(
+        update(WritingRow)
+        .where(WritingRow.abandoned_at.is_(None), is_over)
+        .values(abandoned_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+    old = select(WritingRow.prefix).where(WritingRow.abandoned_at < from_now(-grace_s))
+    return list(session.scalars(old.order_by(WritingRow.abandoned_at).limit(MOST)))
