@@ -7,7 +7,7 @@ WITH_TRAIN := .venv/.with-train
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test check format bench readme-picture compare train-deps lock clean
+.PHONY: help install demo serve test chaos soak check format bench readme-picture compare train-deps lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,12 @@ serve: $(READY) ## Run the whole system on this machine until Ctrl-C
 
 test: $(READY) ## Run all tests, with branch coverage
 	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+chaos: $(READY) ## Break a whole system and count what came of every job: JOBS=1000 FAULTS=200 SEED=1
+	@$(BIN)/python -m tests.chaos --jobs $(or $(JOBS),1000) --faults $(or $(FAULTS),200) --seed $(or $(SEED),1)
+
+soak: $(READY) ## Run a whole system for an hour and see whether memory stays flat: MINUTES=60
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),60)
 
 check: $(READY) ## Lint, formatting, types, the import rule, spelling
 	$(BIN)/ruff format --check

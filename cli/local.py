@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import STDOUT, Popen, TimeoutExpired, run
 from tempfile import TemporaryDirectory, TemporaryFile
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -42,12 +43,15 @@ TEST_SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 @contextmanager
-def embedded_postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
+def embedded_postgres(
+    folder: Path, *, durable: bool = True, sockets: Path | None = None
+) -> Iterator[str]:
     """Run a PostgreSQL that keeps its data in a folder, and yield the URL of its database.
 
     Args:
         folder: made when absent; one process at a time may use it.
         durable: False trades safety in a power cut for speed, for tests.
+        sockets: folder of its socket, so that it is started again at the same address.
 
     Raises:
         ConfigurationError: the folder is in use, or the server did not start.
@@ -56,7 +60,7 @@ def embedded_postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
     with ExitStack() as stack:
         stack.enter_context(_alone_in(folder))
         # A project's path may be longer than the 107 bytes that a socket's path may have.
-        sockets = Path(stack.enter_context(TemporaryDirectory(prefix="hilum-")))
+        sockets = sockets or Path(stack.enter_context(TemporaryDirectory(prefix="hilum-")))
         as_server = _give_to_server(sockets)
         if not data.exists():
             _make_cluster(as_server, binaries, data, durable=durable)
@@ -70,12 +74,13 @@ def embedded_postgres(folder: Path, *, durable: bool = True) -> Iterator[str]:
 
 
 @contextmanager
-def embedded_valkey(folder: Path, *, durable: bool = True) -> Iterator[str]:
+def embedded_valkey(folder: Path, *, durable: bool = True, url: str | None = None) -> Iterator[str]:
     """Run a Valkey that keeps its queue in a folder, and yield its `redis://` URL.
 
     Args:
         folder: made when absent; one process at a time may use it.
         durable: False keeps the queue in memory alone, for tests.
+        url: what an earlier start yielded, so that it is started again at the same address.
 
     Raises:
         ConfigurationError: the folder is in use, or the server did not start.
@@ -86,12 +91,11 @@ def embedded_valkey(folder: Path, *, durable: bool = True) -> Iterator[str]:
         address = folder / "url"
         _stop_forgotten_valkey(address)
         # Any user of this machine can reach a port, so the port asks for a password.
-        password, port = secrets.token_urlsafe(24), _free_port()
-        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        url = url or f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:{_free_port()}/0"
         stack.callback(address.unlink)
         address.touch(mode=0o600)
         address.write_text(url)
-        settings = _valkey_settings(folder, port, password, durable=durable)
+        settings = _valkey_settings(folder, url, durable=durable)
         command = [str(binary), "-"]
         server = stack.enter_context(_running(command, folder / "log", signal.SIGTERM, settings))
         _wait_until(lambda: _ping(url), server, folder / "log")
@@ -223,11 +227,12 @@ def _create_database(sockets: Path) -> None:
 # ── Valkey ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _valkey_settings(folder: Path, port: int, password: str, *, durable: bool) -> str:
+def _valkey_settings(folder: Path, url: str, *, durable: bool) -> str:
+    address = urlsplit(url)
     lines = (
         "bind 127.0.0.1",
-        f"port {port}",
-        f"requirepass {password}",
+        f"port {address.port}",
+        f"requirepass {address.password}",
         f'dir "{folder.resolve()}"',
         'save ""',
         f"appendonly {'yes' if durable else 'no'}",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How an attempt ends: each kind of exception has its line in the job's row."""
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,6 +23,9 @@ INTERNAL_ERROR = "internal_error"
 
 RETRY_WAIT_S = 10.0
 """Before the second attempt after a passing trouble; four times as long before each further one."""
+
+JITTER = 0.25
+"""Share of a wait by which it is longer or shorter."""
 
 NETWORK_WAIT_S = 30.0
 """Before a job is offered again whose network a worker lacked."""
@@ -49,7 +53,7 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
         _wait_for_network(claim, bench, error.message)
     except PASSING as error:
         reason = error.message if isinstance(error, HilumError) else type(error).__name__
-        _give_back(claim, bench, reason, wait_s=RETRY_WAIT_S * 4 ** (claim.attempt - 1))
+        _give_back(claim, bench, reason, wait_s=_pause_s(claim.attempt))
     except HilumError as error:
         _fail(claim, bench, error.code, error.message)
     except Exception as error:  # noqa: BLE001 - last line of defence, the job row records it
@@ -60,6 +64,11 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
         # The process is being stopped: nobody need wait for the lease to run out.
         _give_back(claim, bench, "The worker was stopped.", wait_s=0.0)
         raise
+
+
+def _pause_s(attempt: int) -> float:
+    # What failed together must not come back together.
+    return RETRY_WAIT_S * 4.0 ** (attempt - 1) * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
 
 
 def _stop(claim: Claim, bench: Bench, reason: str) -> None:

@@ -83,7 +83,7 @@ def test_files_of_other_kinds_are_passed_over(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
     (tmp_path / "empty").touch()
     (tmp_path / "short").write_bytes(b"\x08\x00")
-    (tmp_path / "noise").write_bytes(b"\x08\x00" + random.Random(1).randbytes(5000))  # noqa: S311 - noise
+    (tmp_path / "noise").write_bytes(b"\x08\x00" + random.Random(1).randbytes(5000))
     (tmp_path / "preamble").write_bytes(bytes(128) + b"DICM")
 
     assert len(read_study(tmp_path).series[0].instances) == 24
@@ -131,7 +131,7 @@ def test_volume_of_a_phantom_is_the_phantom(tmp_path: Path) -> None:
 
 def test_order_of_files_and_numbers_does_not_matter(tmp_path: Path) -> None:
     slices = phantoms.reversed_numbers(chest().datasets())
-    random.Random(3).shuffle(slices)  # noqa: S311 - a shuffle, not a key
+    random.Random(3).shuffle(slices)
     phantoms.write(tmp_path, slices)
 
     np.testing.assert_array_equal(read(tmp_path).voxels, chest().voxels)

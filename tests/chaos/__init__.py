@@ -1,0 +1,1 @@
+"""Break a whole running system, seeded, and count what came of every job."""
