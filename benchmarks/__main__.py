@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.machine import describe_machine
 
 FOLDER = Path(__file__).parent
-NO_BENCHMARKS = {"__init__", "__main__", "machine"}
+NO_BENCHMARKS = {"__init__", "__main__", "machine", "noop"}
 
 
 def main() -> None:

@@ -46,11 +46,11 @@ class Server:
 
 
 @contextmanager
-def running_server(settings: Settings) -> Iterator[Server]:
-    """Run gunicorn with one worker for the length of a `with` block."""
+def running_server(settings: Settings, *, workers: int = 1) -> Iterator[Server]:
+    """Run gunicorn for the length of a `with` block."""
     port = _free_port()
     command = [sys.executable, "-m", "gunicorn", "-c", "python:api.gunicorn_conf"]
-    command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "api.wsgi:app"]
+    command += ["--bind", f"127.0.0.1:{port}", "--workers", str(workers), "api.wsgi:app"]
     environment = os.environ | {
         f"HILUM_{name.upper()}": str(getattr(settings, name)) for name in Settings.model_fields
     }
