@@ -9,8 +9,9 @@ from apiflask import APIBlueprint
 from api.auth import by_key, tenant_id
 from api.parts import parts
 from api.schemas.deliveries import DeliveriesJSON, SendAgainJSON
-from db.deliveries import OPEN, list_deliveries, send_again
+from db.deliveries import list_deliveries, send_again
 from db.jobs import job_for
+from db.outgoing import OPEN
 from db.tables import DeliveryRow
 
 deliveries = APIBlueprint("deliveries", __name__, url_prefix="/v1/jobs", tag="Deliveries")

@@ -15,8 +15,8 @@ def courier() -> None:
     Several may run. Ctrl-C or SIGTERM ends it after the deliveries at hand.
     """
     with service() as (parts, stopping):
-        running = Courier(parts)
-        running.start()
+        crew = Courier(parts).crew()
+        crew.start()
         narrate("Delivering.")
         stopping.wait()
-        running.stop()
+        crew.stop()

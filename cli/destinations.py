@@ -10,13 +10,14 @@ from api.push.courier import echo
 from cli.database import database
 from cli.home import find_settings
 from cli.terminal import narrate, out
-from db.deliveries import OPEN, count_by_state, retry_failed
+from db.deliveries import count_by_state, retry_failed
 from db.destinations import (
     add_destination,
     find_destination,
     list_destinations,
     remove_destination,
 )
+from db.outgoing import OPEN
 from hilum.catalogue import RESULTS
 from hilum.destinations import (
     ADDRESS,

@@ -5,53 +5,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, literal, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
-from db.clock import from_now
+from db.outgoing import ANEW, Held, Outbox
 from db.steps import record
 from db.tables import ArtifactRow, DeliveryRow, DestinationRow, JobRow
 from hilum.destinations import ADDRESS, ORIGINALS, Address, DeliveryState
 from hilum.errors import ReportNotReady, UnknownDestination
 from hilum.jobs import State
 
-OPEN: Final = (DeliveryState.WAITING, DeliveryState.SENDING)
+DELIVERIES: Final = Outbox(DeliveryRow, DestinationRow, (DeliveryRow.destination_id,))
 
-SHORTEST_WAIT_S: Final = 30.0
-LONGEST_WAIT_S: Final = 3600.0
-"""Between two attempts: as long as the trouble has lasted already, within these."""
-
-JITTER: Final = 0.2
-"""So that what waited for one archive does not come all at once; a share of the wait."""
-
-GIVE_UP_S: Final = 24 * 3600.0
-"""An archive that has been away for so long is left to a person."""
-
-ANEW: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "state": DeliveryState.WAITING,
-        "claim": None,
-        "error": None,
-        "objects": 0,
-        "deidentification": None,
-        "delivered_at": None,
-        "began_at": func.now(),
-        "due_at": func.now(),
-    }
-)
+AGAIN: Final[Mapping[str, Any]] = MappingProxyType({**ANEW, "objects": 0, "deidentification": None})
 """A delivery that is asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
+class Due(Held):
     """A delivery that a courier has taken.
 
     Attributes:
-        id: of the delivery.
-        token: proves that it is still this courier's.
         job_id, tenant_id, study_id: what is sent.
         destination: its name.
         address: where to.
@@ -60,8 +37,6 @@ class Due:
         wants_originals: whether what the hospital had sent goes too; the courier's to look up.
     """
 
-    id: UUID
-    token: UUID
     job_id: UUID
     tenant_id: UUID
     study_id: UUID
@@ -99,41 +74,8 @@ def take_due(session: Session, *, lease_s: float) -> Due | None:
         session: one transaction.
         lease_s: a courier unheard of for so long is lost, and another takes what it had.
     """
-    _give_up_lost(session)
-    # The destination first, and then a statement that sees what others did before it was locked.
-    destination = session.scalar(
-        select(DestinationRow.id)
-        .join(DeliveryRow)
-        .where(*_is_due())
-        .order_by(DeliveryRow.due_at)
-        .limit(1)
-        .with_for_update(key_share=True, skip_locked=True, of=DestinationRow)
-    )
-    oldest = (
-        select(DeliveryRow.id)
-        .where(DeliveryRow.destination_id == destination, *_is_due())
-        .order_by(DeliveryRow.due_at)
-        .limit(1)
-    )
-    token = uuid4()
-    taken = session.scalar(
-        update(DeliveryRow)
-        .where(DeliveryRow.id == oldest.scalar_subquery())
-        .values(
-            state=DeliveryState.SENDING,
-            attempts=DeliveryRow.attempts + 1,
-            claim=token,
-            due_at=from_now(lease_s),
-        )
-        .returning(DeliveryRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return None if taken is None else _due(session, taken, token)
-
-
-def keep_due(session: Session, due: Due, *, lease_s: float) -> None:
-    """Keep a delivery for another lease, where it is still this courier's."""
-    _write(session, due, due_at=from_now(lease_s))
+    held = DELIVERIES.take(session, lease_s=lease_s)
+    return None if held is None else _due(session, held)
 
 
 def delivered(
@@ -147,10 +89,10 @@ def delivered(
         objects: how many it took.
         deidentification: what was done to them on their way, by tag.
     """
-    is_noted = _settle(
+    is_noted = DELIVERIES.settle(
         session,
         due,
-        state=DeliveryState.DELIVERED,
+        DeliveryState.DELIVERED,
         objects=objects,
         deidentification=deidentification,
         error=None,
@@ -170,24 +112,10 @@ def postpone(session: Session, due: Due, reason: str) -> DeliveryState | None:
         due: the delivery.
         reason: one sentence without patient data.
     """
-    row = session.scalar(select(DeliveryRow).where(*_holds(due)).with_for_update())
-    if row is None:
-        return None
-    age_s = session.scalars(select(func.extract("epoch", func.now() - row.began_at))).one()
-    if age_s >= GIVE_UP_S:
-        _settle(session, due, state=DeliveryState.FAILED, error=reason)
+    state = DELIVERIES.postpone(session, due, reason)
+    if state is DeliveryState.FAILED:
         record(session, due.job_id, "undelivered", {"destination": due.destination})
-        return DeliveryState.FAILED
-    wait_s = min(max(float(age_s), SHORTEST_WAIT_S), LONGEST_WAIT_S)
-    jitter: ColumnElement[float] = 1 + JITTER * func.random()
-    _settle(
-        session,
-        due,
-        state=DeliveryState.WAITING,
-        error=reason,
-        due_at=from_now(wait_s * jitter),
-    )
-    return DeliveryState.WAITING
+    return state
 
 
 def list_deliveries(session: Session, job_id: UUID) -> list[DeliveryRow]:
@@ -225,7 +153,7 @@ def send_again(session: Session, job: JobRow, destination: str | None = None) ->
         .values([{"job_id": job.id, "destination_id": one} for one in ids])
         .on_conflict_do_update(
             index_elements=["job_id", "destination_id"],
-            set_=dict(ANEW),
+            set_=dict(AGAIN),
         )
     )
 
@@ -236,7 +164,7 @@ def retry_failed(session: Session, destination: DestinationRow) -> int:
         DeliveryRow.state == DeliveryState.FAILED
     )
     retried = session.scalars(
-        update(DeliveryRow).where(failed).values(dict(ANEW)).returning(DeliveryRow.id)
+        update(DeliveryRow).where(failed).values(dict(AGAIN)).returning(DeliveryRow.id)
     )
     return len(retried.all())
 
@@ -248,10 +176,10 @@ def count_by_state(session: Session) -> dict[tuple[UUID, DeliveryState], int]:
     return {(destination, state): count for destination, state, count in counted}
 
 
-def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
+def _due(session: Session, held: Held) -> Due:
     row = session.scalars(
         select(DeliveryRow)
-        .where(DeliveryRow.id == delivery_id)
+        .where(DeliveryRow.id == held.id)
         .options(joinedload(DeliveryRow.destination), joinedload(DeliveryRow.job))
     ).one()
     job, destination = row.job, row.destination
@@ -259,8 +187,8 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
         ArtifactRow.job_id == job.id, ArtifactRow.kind.in_(destination.contents)
     )
     return Due(
-        row.id,
-        token,
+        held.id,
+        held.token,
         job.id,
         job.tenant_id,
         job.study_id,
@@ -270,47 +198,3 @@ def _due(session: Session, delivery_id: UUID, token: UUID) -> Due:
         tuple(session.scalars(keys)),
         ORIGINALS in destination.contents,
     )
-
-
-def _is_due() -> tuple[ColumnElement[bool], ...]:
-    other = aliased(DeliveryRow)
-    is_busy = exists().where(
-        other.destination_id == DeliveryRow.destination_id,
-        other.state == DeliveryState.SENDING,
-        other.due_at > func.now(),
-    )
-    return DeliveryRow.state.in_(OPEN), DeliveryRow.due_at <= func.now(), ~is_busy
-
-
-def _give_up_lost(session: Session) -> None:
-    """End what kills every courier that takes it, after as long as anything else."""
-    lost = update(DeliveryRow).where(
-        DeliveryRow.state == DeliveryState.SENDING,
-        DeliveryRow.due_at <= func.now(),
-        DeliveryRow.began_at <= from_now(-GIVE_UP_S),
-    )
-    reason = "The courier was lost while it sent this."
-    session.execute(lost.values(state=DeliveryState.FAILED, claim=None, error=reason))
-
-
-def _holds(due: Due) -> tuple[ColumnElement[bool], ...]:
-    return (
-        DeliveryRow.id == due.id,
-        DeliveryRow.state == DeliveryState.SENDING,
-        DeliveryRow.claim == due.token,
-    )
-
-
-def _settle(session: Session, due: Due, **values: Any) -> bool:
-    return _write(session, due, claim=None, **values)
-
-
-def _write(session: Session, due: Due, **values: Any) -> bool:
-    written = session.scalar(
-        update(DeliveryRow)
-        .where(*_holds(due))
-        .values(**values)
-        .returning(DeliveryRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return written is not None

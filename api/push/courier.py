@@ -14,8 +14,9 @@ from structlog.contextvars import bound_contextvars
 from api.confidential import Treated, treat
 from api.parts import Parts
 from api.push import dimse, stow
+from api.push.crew import Crew
 from api.push.outgoing import Outgoing
-from db.deliveries import Due, delivered, keep_due, postpone, take_due
+from db.deliveries import DELIVERIES, Due, delivered, postpone, take_due
 from db.studies import instance_keys
 from db.tenants import policy_of
 from hilum.destinations import Address, Dimse
@@ -24,9 +25,6 @@ from hilum.errors import HilumError, Undelivered
 from hilum.logs import describe_crash
 from hilum.settings import Settings
 
-LOOK_EVERY_S: Final = 1.0
-"""Between two looks where nothing was due."""
-
 LEASE_S: Final = 90.0
 """A courier unheard of for so long is lost, and another takes what it had."""
 
@@ -34,26 +32,14 @@ log = structlog.get_logger(__name__)
 
 
 class Courier:
-    """Threads that deliver; several processes may have some each."""
+    """Delivers results to archives; several processes may have one each."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._stopping = Event()
-        self._threads = [
-            Thread(target=self._run, name=f"courier-{number}", daemon=True)
-            for number in range(parts.settings.couriers)
-        ]
 
-    def start(self) -> None:
-        """Begin to deliver."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """End after the deliveries at hand."""
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
+    def crew(self) -> Crew:
+        """Return the threads that deliver."""
+        return Crew("courier", self._parts.settings.couriers, self.deliver_one)
 
     def deliver_one(self) -> bool:
         """Deliver what has been due longest; false where nothing is due."""
@@ -64,16 +50,6 @@ class Courier:
         with bound_contextvars(job_id=str(due.job_id), destination=due.destination):
             self._deliver(due)
         return True
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                found = self.deliver_one()
-            except Exception as error:  # noqa: BLE001 - the thread must outlive what it meets
-                found = False
-                log.error("courier.unavailable", **describe_crash(error))  # noqa: TRY400 - a driver's message names hosts
-            if not found:
-                self._stopping.wait(LOOK_EVERY_S)
 
     def _deliver(self, due: Due) -> None:
         try:
@@ -102,7 +78,7 @@ class Courier:
             while not ended.wait(LEASE_S / 3):
                 # The database may be back for the next one.
                 with suppress(SQLAlchemyError), self._parts.sessions.begin() as session:
-                    keep_due(session, due, lease_s=LEASE_S)
+                    DELIVERIES.keep(session, due, lease_s=LEASE_S)
 
         thread = Thread(target=renew, name="courier-lease", daemon=True)
         thread.start()

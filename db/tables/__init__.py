@@ -4,6 +4,7 @@
 from db.tables.base import Row, now
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
+from db.tables.outgoing import OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
@@ -18,6 +19,7 @@ __all__ = [
     "JobEventRow",
     "JobRow",
     "KeyRow",
+    "OutgoingRow",
     "ReportRow",
     "Row",
     "SeriesRow",

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.tables.base import Row, now
 from db.tables.jobs import JobRow
+from db.tables.outgoing import OutgoingRow
 from db.tables.tenants import TenantRow
-from hilum.destinations import DeliveryState
 
 
 class DestinationRow(Row):
@@ -39,31 +39,19 @@ class DestinationRow(Row):
     __table_args__ = (Index("uq_destinations_tenant_name", "tenant_id", "name", unique=True),)
 
 
-class DeliveryRow(Row):
+class DeliveryRow(OutgoingRow):
     """What a job left, on its way to one destination."""
 
     __tablename__ = "deliveries"
 
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     destination_id: Mapped[UUID] = mapped_column(
         ForeignKey("destinations.id", ondelete="CASCADE"), index=True
     )
-    state: Mapped[DeliveryState] = mapped_column(default=DeliveryState.WAITING)
-    attempts: Mapped[int] = mapped_column(default=0)
-    claim: Mapped[UUID | None]
-    """Token of the courier that sends it; a late one with another cannot write."""
-    began_at: Mapped[datetime] = mapped_column(default=now)
-    """When it was asked for; the longer ago, the longer the wait for the next attempt."""
-    due_at: Mapped[datetime] = mapped_column(default=now)
-    """When it may be taken next; while it is sent, when its courier counts as lost."""
     objects: Mapped[int] = mapped_column(default=0)
     """How many DICOM objects the destination took."""
     deidentification: Mapped[dict[str, Any] | None]
     """What was done to them on their way, by tag; None where they go as they are kept."""
-    error: Mapped[str | None]
-    """Why the last attempt came to nothing."""
-    delivered_at: Mapped[datetime | None]
 
     job: Mapped[JobRow] = relationship()
     destination: Mapped[DestinationRow] = relationship()

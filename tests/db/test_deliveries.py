@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import text
 
 from db.deliveries import (
+    DELIVERIES,
     Due,
     count_by_state,
     delivered,
-    keep_due,
     list_deliveries,
     postpone,
     retry_failed,
@@ -159,7 +159,7 @@ def test_courier_that_is_long_at_it_keeps_its_delivery(
     age(sessions, due_s=LEASE_S - 1)
 
     with sessions.begin() as session:
-        keep_due(session, due, lease_s=LEASE_S)
+        DELIVERIES.keep(session, due, lease_s=LEASE_S)
     age(sessions, due_s=LEASE_S - 1)
 
     assert take(sessions) is None

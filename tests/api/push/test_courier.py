@@ -170,12 +170,12 @@ def test_threads_deliver_by_themselves_and_stop_when_told(
     add(sessions, tenant, "away", away)
     add(sessions, tenant, "pacs", pacs.address)
     ask(caller, finished)
-    courier = Courier(parts)
-    courier.start()
+    crew = Courier(parts).crew()
+    crew.start()
 
     until(lambda: {one["attempts"] for one in look(caller, finished).values()} == {1})
     until(lambda: look(caller, finished)["pacs"]["state"] == "delivered")
-    courier.stop()
+    crew.stop()
 
     assert look(caller, finished)["away"]["state"] == "waiting"
 
