@@ -11,7 +11,6 @@ from api.parts import parts
 from api.schemas.deliveries import DeliveriesJSON, SendAgainJSON
 from db.deliveries import list_deliveries, send_again
 from db.jobs import job_for
-from db.outgoing import OPEN
 from db.tables import DeliveryRow
 
 deliveries = APIBlueprint("deliveries", __name__, url_prefix="/v1/jobs", tag="Deliveries")
@@ -57,6 +56,6 @@ def _delivery(row: DeliveryRow) -> dict[str, Any]:
         "objects": row.objects,
         "deidentification": row.deidentification,
         "error": row.error,
-        "due_at": row.due_at if row.state in OPEN else None,
+        "due_at": row.next_at,
         "delivered_at": row.delivered_at,
     }

@@ -17,7 +17,7 @@ from db.destinations import (
     list_destinations,
     remove_destination,
 )
-from db.outgoing import OPEN
+from db.tables import OPEN
 from hilum.catalogue import RESULTS
 from hilum.destinations import (
     ADDRESS,

@@ -43,7 +43,6 @@ class Claim:
         tenant_id, study_id: whose study to read.
         pipeline, network: what to run.
         attempt: from 1.
-        callback_url: whom to tell at the end.
         request_id: of the request that asked for it.
     """
 
@@ -54,7 +53,6 @@ class Claim:
     pipeline: str
     network: str
     attempt: int
-    callback_url: str | None
     request_id: str | None
 
     @property
@@ -115,7 +113,6 @@ def claim_job(
         job.pipeline,
         job.network,
         job.attempts,
-        job.callback_url,
         job.request_id,
     )
     begin_writing(session, claim.prefix, claim=token)
@@ -171,6 +168,7 @@ def finish_job(
         State.RUNNING,
         State.SUCCEEDED,
         claim.holds,
+        report=report,
         fraction=1.0,
         timings_s=dict(report.timings_s),
     )

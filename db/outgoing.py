@@ -11,10 +11,8 @@ from sqlalchemy import ColumnElement, Select, exists, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from db.clock import from_now
-from db.tables import OutgoingRow, Row
+from db.tables import OPEN, OutgoingRow, Row
 from hilum.destinations import DeliveryState
-
-OPEN: Final = (DeliveryState.WAITING, DeliveryState.SENDING)
 
 SHORTEST_WAIT_S: Final = 30.0
 LONGEST_WAIT_S: Final = 3600.0

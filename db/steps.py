@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one place where a job's state is written: one guarded statement, and an event beside it."""
+"""The one place where a job's state is written: one guarded statement, an event, and the news of it."""
 
 from typing import Any
 from uuid import UUID
@@ -7,7 +7,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, update
 from sqlalchemy.orm import Session
 
+from db.notices import queue_notices
 from db.tables import JobEventRow, JobRow
+from hilum.findings import Report
 from hilum.jobs import FINAL_STATES, State, may_move
 
 LET_GO: dict[str, Any] = {"claim": None, "lease_until": None}
@@ -31,9 +33,12 @@ def take_step(
     after: State,
     *conditions: ColumnElement[bool],
     detail: dict[str, Any] | None = None,
+    report: Report | None = None,
     **values: Any,
 ) -> list[JobRow]:
     """Move every job in one state that meets the conditions to another; return those that moved.
+
+    Whoever is to be told that a job has ended is told by a row of this very transaction.
 
     Two transactions that try the same step on a job have one winner: the other finds no row.
 
@@ -43,6 +48,7 @@ def take_step(
         after: the state it goes to.
         conditions: beside the state, such as the id or the claim token.
         detail: kept with the event.
+        report: of the one job that has succeeded.
         values: further columns to write.
 
     Raises:
@@ -61,6 +67,8 @@ def take_step(
     ).all()
     for job in moved:
         record(session, job.id, after, detail)
+        if job.is_final:
+            queue_notices(session, job, report)
     return list(moved)
 
 

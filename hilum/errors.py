@@ -16,6 +16,7 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination
+│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled
 │   │   ├── NotCancellable, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -282,7 +283,7 @@ class NetworkExists(RequestError):
 
 
 class UnsafeCallback(RequestError):
-    """The callback address must not be called from here."""
+    """The address of a callback or webhook must not be called from here."""
 
     code = "unsafe_callback"
 
@@ -321,6 +322,24 @@ class UnknownDestination(RequestError):
     """The hospital has no destination of this name."""
 
     code = "unknown_destination"
+
+
+class UnknownWebhook(RequestError):
+    """The hospital has no webhook with this id."""
+
+    code = "unknown_webhook"
+
+
+class UnknownDelivery(RequestError):
+    """The webhook has no delivery with this id."""
+
+    code = "unknown_delivery"
+
+
+class WebhookDisabled(RequestError):
+    """Nothing is sent to a webhook that is disabled."""
+
+    code = "webhook_disabled"
 
 
 class UnreadableObject(RequestError):

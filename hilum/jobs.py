@@ -76,9 +76,6 @@ TAKE_TURN: Final = "hilum.take_turn"
 QUEUE: Final = "hilum"
 """The one list of the broker: the order of jobs is the database's."""
 
-CALL_BACK: Final = "hilum.call_back"
-"""Task name: tell the client's callback address that the job with this id has ended."""
-
 
 class JobStopped(Exception):
     """Raised inside a running job that was cancelled, or whose lease another worker took."""

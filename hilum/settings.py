@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         description="Redis hands a message out again after this; above the limit.",
     )
     callback_private: bool = Field(
-        default=False, description="Allow callback addresses on private networks."
+        default=False, description="Allow callbacks and webhooks to private networks."
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

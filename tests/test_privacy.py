@@ -23,12 +23,14 @@ from api.dimse import Scp
 from api.gatherer import Gatherer
 from api.parts import EXTENSION, Parts
 from api.push.courier import Courier
+from api.push.notifier import Notifier
 from db.deliveries import send_again
 from db.destinations import add_destination
 from db.session import Sessions
-from db.tables import DeliveryRow, JobEventRow, JobRow, TenantRow
+from db.tables import DeliveryRow, JobEventRow, JobRow, NoticeRow, TenantRow
 from db.tenants import new_key
 from db.titles import add_title
+from db.webhooks import add_webhook
 from hilum.destinations import CONTENTS, Stow
 from hilum.jobs import State
 from hilum.settings import Settings
@@ -114,6 +116,7 @@ def test_no_word_of_the_patient_leaves_the_study(
     with sessions.begin() as session:
         caller = Caller(app.test_client(), new_key(session, tenant.name, "ward"))
         add_title(session, "HILUM", tenant.name, order={})
+        add_webhook(session, tenant.id, "http://127.0.0.1:9/hook")
 
     said = [caller.send(archive.read_bytes()).text]
     said += _by_stow(caller, archive)
@@ -121,6 +124,7 @@ def test_no_word_of_the_patient_leaves_the_study(
     said.append(json.dumps(_queue(redis_url)))
     said += _run_all(sessions, store, parts.settings)
     said += _deliver_all(sessions, parts, tenant)
+    said += _tell_all(sessions, parts)
     said += [caller.get(f"/v1/jobs/{job.id}").text for job in _jobs(sessions)]
 
     parts.close()
@@ -128,6 +132,7 @@ def test_no_word_of_the_patient_leaves_the_study(
     assert "study_uid" in everything
     # What is searched is not empty.
     assert kind != "sound" or {"delivery.done", "delivery.postponed"} <= set(everything.split())
+    assert "notice.postponed" in everything
     assert [needle for needle in NEEDLES if needle in everything] == []
 
 
@@ -204,6 +209,16 @@ def _deliver_all(sessions: Sessions, parts: Parts, tenant: TenantRow) -> list[st
     with sessions.begin() as session:
         rows = session.scalars(select(DeliveryRow)).all()
         return [f"{row.state} {row.error} {row.deidentification}" for row in rows]
+
+
+def _tell_all(sessions: Sessions, parts: Parts) -> list[str]:
+    """Have a server told how every job ended, which is not there."""
+    notifier = Notifier(parts)
+    while notifier.tell_one():
+        pass
+    with sessions.begin() as session:
+        rows = session.scalars(select(NoticeRow)).all()
+        return [f"{row.state} {row.error} {row.body}" for row in rows]
 
 
 def _run_all(sessions: Sessions, store: StudyStore, settings: Settings) -> list[str]:

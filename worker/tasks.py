@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import structlog
 from celery import Celery
@@ -14,17 +13,13 @@ from celery.signals import worker_init, worker_process_init
 
 from db.schema import check_migrated
 from db.session import make_engine
-from hilum.errors import ConfigurationError, PendingMigrations, TransientError
-from hilum.jobs import CALL_BACK, TAKE_TURN
+from hilum.errors import ConfigurationError, PendingMigrations
+from hilum.jobs import TAKE_TURN
 from hilum.settings import Settings
 from worker import gpu
 from worker.bench import Bench
-from worker.callback import call_back
 from worker.doorbell import Doorbell
 from worker.run import run_next
-
-CALLBACK_RETRIES = 6
-"""With pauses that double from 5 s on, a client's server may be away for five minutes."""
 
 log = structlog.get_logger(__name__)
 
@@ -41,17 +36,6 @@ def add_tasks(
     def take_turn() -> None:
         """Run the job whose turn it is; its row holds the outcome."""
         run_next(bench(), bell)
-
-    @app.task(
-        name=CALL_BACK,
-        autoretry_for=(TransientError,),
-        max_retries=CALLBACK_RETRIES,
-        retry_backoff=5,
-        retry_jitter=True,
-    )
-    def tell_client(job_id: str) -> None:
-        """Post an ended job to its callback address."""
-        call_back(UUID(job_id), bench().sessions, settings)
 
     @worker_init.connect(weak=False)
     def check_schema(**_: Any) -> None:

@@ -4,13 +4,15 @@
 from db.tables.base import Row, now
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
-from db.tables.outgoing import OutgoingRow
+from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.webhooks import NoticeRow, WebhookRow
 from db.tables.writings import WritingRow
 
 __all__ = [
+    "OPEN",
     "ArtifactRow",
     "DeliveryRow",
     "DestinationRow",
@@ -19,6 +21,7 @@ __all__ = [
     "JobEventRow",
     "JobRow",
     "KeyRow",
+    "NoticeRow",
     "OutgoingRow",
     "ReportRow",
     "Row",
@@ -26,6 +29,7 @@ __all__ = [
     "StudyRow",
     "TenantRow",
     "TitleRow",
+    "WebhookRow",
     "WritingRow",
     "now",
 ]

@@ -2,12 +2,16 @@
 """What every row has that is on its way out of here, whatever it carries and to whom."""
 
 from datetime import datetime
+from typing import Final
 from uuid import UUID, uuid4
 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Row, now
 from hilum.destinations import DeliveryState
+
+OPEN: Final = (DeliveryState.WAITING, DeliveryState.SENDING)
+"""What has not ended."""
 
 
 class OutgoingRow(Row):
@@ -27,3 +31,8 @@ class OutgoingRow(Row):
     error: Mapped[str | None]
     """Why the last attempt came to nothing."""
     delivered_at: Mapped[datetime | None]
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When it is tried next; None once it has ended."""
+        return self.due_at if self.state in OPEN else None

@@ -61,6 +61,7 @@ def test_address_inside_is_not_called_unless_allowed(url: str) -> None:
         "http://example.org/\r\nX: y",
         "http://[::1/",
         "http://example.org/\x00",
+        "http://münchen.example/",
         "https://example.org/" + "x" * LONGEST,
     ],
 )
@@ -78,7 +79,7 @@ def test_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         check_callback("https://pacs.example.org/", allow_private=False)
 
 
-def test_name_that_is_not_known_now_is_left_to_the_worker(
+def test_name_that_is_not_known_now_is_left_to_the_courier(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unknown(*_arguments: object, **_options: object) -> None:

@@ -43,12 +43,12 @@ def test_claimed_job_runs_with_a_lease_and_a_counted_attempt(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
     with sessions.begin() as session:
-        job = queue_job(session, tenant.id, callback_url="https://example.org/done")
+        job = queue_job(session, tenant.id)
         held = claim(session, job, lease_s=60)
 
         session.refresh(job)
 
-    assert (held.attempt, held.study_id, held.callback_url) == (1, job.study_id, job.callback_url)
+    assert (held.attempt, held.study_id) == (1, job.study_id)
     assert (job.state, job.worker, job.claim) == (State.RUNNING, "gpu-1", held.token)
     assert job.started_at is not None
     assert job.lease_until is not None

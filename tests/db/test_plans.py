@@ -5,10 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from db.claims import claim_job, take_back_overdue, wait_for_network
@@ -28,6 +28,13 @@ from db.jobs import (
     job_for,
     list_jobs,
 )
+from db.notices import (
+    NoticeFilter,
+    list_notices,
+    queue_notices,
+    send_notice_again,
+    take_notice,
+)
 from db.outlook import look_ahead
 from db.pages import Page
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
@@ -40,9 +47,10 @@ from db.studies import (
     list_studies,
     study_for,
 )
-from db.tables import JobRow, TenantRow
+from db.tables import JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
 from db.turns import Rules, count_due, is_any_due, take_turn
+from db.webhooks import add_webhook, list_webhooks
 from hilum.dicom.matching import match_of
 from hilum.grading import Verdict
 from hilum.jobs import State
@@ -66,6 +74,14 @@ def dicomweb(case: Case, **keys: str) -> Search:
     return Search(case.tenant_id, {name: each for name, each in matches.items() if each})
 
 
+def send_again(case: Case) -> object:
+    """Tell a webhook once more what it was told."""
+    webhook = add_webhook(case.session, case.tenant_id, "https://example.org/hook")
+    queue_notices(case.session, case.job)
+    told = case.session.scalars(select(NoticeRow).where(NoticeRow.job_id == case.job.id)).one()
+    return send_notice_again(case.session, webhook, told.id)
+
+
 LISTS: dict[str, Ask] = {
     "studies": lambda c: list_studies(c.session, c.tenant_id, StudyFilter(), Page(limit=1)),
     "studies by date": lambda c: list_studies(
@@ -83,6 +99,9 @@ LISTS: dict[str, Ask] = {
         c.session, c.tenant_id, ReportFilter(verdict=Verdict.MILD), Page()
     ),
     "studies of DICOMweb": lambda c: search_studies(c.session, dicomweb(c)),
+    "log of a webhook": lambda c: list_notices(
+        c.session, WebhookRow(id=uuid4()), NoticeFilter(), Page()
+    ),
 }
 """Long lists: read in the order of an index, so that a page costs its own rows and no more."""
 
@@ -140,6 +159,9 @@ QUESTIONS: dict[str, Ask] = {
     "whether there is a series": lambda c: is_known(c.session, c.tenant_id, STUDY_UID, "1.2"),
     "what studies hold": lambda c: study_contents(c.session, c.tenant_id, {STUDY_UID}),
     "what series hold": lambda c: series_contents(c.session, c.tenant_id, {STUDY_UID}, {"1.2"}),
+    "webhooks": lambda c: list_webhooks(c.session, c.tenant_id),
+    "notice to send": lambda c: take_notice(c.session, lease_s=60),
+    "notice again": send_again,
     "key": lambda c: tenant_of_key(c.session, "hilum_nobody"),
 }
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 
 from db.jobs import job_events
 from db.session import Sessions, make_engine, make_sessions
-from db.tables import JobRow, TenantRow, WritingRow
+from db.tables import JobRow, NoticeRow, TenantRow, WritingRow
 from db.writings import LONGEST_UPLOAD_S, begin_writing
 from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
@@ -143,6 +143,22 @@ def test_upkeep_survives_a_database_that_is_away(
 
     assert alive
     assert not beat.is_alive()
+
+
+def test_client_of_a_job_that_was_given_up_is_told(
+    sessions: Sessions, tenant: TenantRow, settings: Settings
+) -> None:
+    once = settings.model_copy(update={"max_attempts": 1})
+    with sessions.begin() as session:
+        for url in ("https://example.org/done", None):
+            claim(session, queue_job(session, tenant.id, callback_url=url))
+    let_leases_run_out(sessions)
+
+    take_back(sessions, once)
+
+    with sessions.begin() as session:
+        notice = session.scalars(select(NoticeRow)).one()
+    assert (notice.event, notice.host) == ("job.quarantined", "example.org")
 
 
 def test_queue_that_redis_has_not_heard_of_is_empty(bell: Doorbell) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from db.jobs import cancel_job
 from db.session import Sessions
-from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
+from db.tables import ArtifactRow, JobRow, NoticeRow, ReportRow, TenantRow
 from hilum.jobs import Priority, State
 from hilum.settings import Settings
 from tests.worker.conftest import QueueStored
@@ -42,7 +42,6 @@ def running_settings(
         min_free_mb=16,
         lease_s=LEASE_S,
         task_time_limit_s=TIME_LIMIT_S,
-        callback_private=True,
     )
 
 
@@ -219,3 +218,17 @@ def test_job_whose_message_redis_lost_is_rung_again_and_finished(
 
     until(lambda: ended(sessions, job))
     assert reload(sessions, job).state is State.SUCCEEDED
+
+
+@pytest.mark.usefixtures("worker")
+def test_job_that_ends_leaves_word_for_its_client(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    job = queue_stored(network="quick", callback_url="https://example.org/done?token=t")
+
+    bell.ring()
+
+    until(lambda: ended(sessions, job))
+    with sessions.begin() as session:
+        notice = session.scalars(select(NoticeRow)).one()
+    assert (notice.job_id, notice.event) == (job.id, "job.succeeded")
