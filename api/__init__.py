@@ -19,6 +19,7 @@ from api.reports import reports
 from api.resumable import resumable
 from api.studies import studies
 from api.tracing import follow_requests
+from api.webhooks import webhooks
 from hilum import __version__
 from hilum.settings import Settings
 
@@ -27,6 +28,7 @@ BLUEPRINTS: Final = (
     resumable,
     jobs,
     deliveries,
+    webhooks,
     reports,
     dicomweb,
     catalogue,

@@ -60,6 +60,9 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
     errors.UnknownObject: HTTPStatus.NOT_FOUND,
     errors.UnknownDestination: HTTPStatus.NOT_FOUND,
+    errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
+    errors.UnknownDelivery: HTTPStatus.NOT_FOUND,
+    errors.WebhookDisabled: HTTPStatus.CONFLICT,
     errors.UnreadableObject: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ReportNotReady: HTTPStatus.CONFLICT,
     errors.NotCancellable: HTTPStatus.CONFLICT,
@@ -169,7 +172,11 @@ def _challenge(error: HilumError) -> str:
 def _invalid(error: HTTPError) -> Response:
     # APIFlask raises this where marshmallow refuses; the detail is {place: {field: [sentences]}}.
     status = HTTPStatus(error.status_code)
-    fields = {name: problems for place in error.detail.values() for name, problems in place.items()}
+    fields = {
+        name: _sentences(problems)
+        for place in error.detail.values()
+        for name, problems in place.items()
+    }
     return problem(
         status,
         code=HTTP_CODE[status],
@@ -182,6 +189,13 @@ def _invalid(error: HTTPError) -> Response:
 def explain(fields: Mapping[str, Any]) -> str:
     """Return what is wrong with the fields of a request: marshmallow has a list for each."""
     return " ".join(f"{name}: {' '.join(problems)}" for name, problems in fields.items())
+
+
+def _sentences(problems: Any) -> list[str]:
+    # Of a list, marshmallow says what is wrong with each of its items, by number.
+    if isinstance(problems, Mapping):
+        return [sentence for one in problems.values() for sentence in _sentences(one)]
+    return list(problems)
 
 
 def _http_error(error: HTTPException) -> Response:

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from flask import Response
 
-from db.tables import JobRow, ReportRow, StudyRow
+from db.tables import JobRow, NoticeRow, ReportRow, StudyRow
 
 ROWS_AT_ONCE: Final = 200
 """Rows of one piece of the answer."""
@@ -65,6 +65,20 @@ REPORTS: Final[Columns[ReportRow]] = {
     "thresholds": lambda report: report.thresholds,
     "seconds_per_slice": lambda report: report.seconds_per_slice,
     "created_at": lambda report: report.created_at,
+}
+
+
+NOTICES: Final[Columns[NoticeRow]] = {
+    "id": lambda notice: notice.id,
+    "job_id": lambda notice: notice.job_id,
+    "event": lambda notice: notice.event,
+    "state": lambda notice: notice.state,
+    "attempts": lambda notice: notice.attempts,
+    "status": lambda notice: notice.status,
+    "error": lambda notice: notice.error,
+    "created_at": lambda notice: notice.created_at,
+    "due_at": lambda notice: notice.next_at,
+    "delivered_at": lambda notice: notice.delivered_at,
 }
 
 

@@ -23,13 +23,17 @@ from marshmallow import RAISE
 
 from db.jobs import SORTS as JOB_SORTS
 from db.jobs import JobFilter
+from db.notices import SORTS as NOTICE_SORTS
+from db.notices import NoticeFilter
 from db.pages import Page
 from db.reports import SORTS as REPORT_SORTS
 from db.reports import ReportFilter
 from db.studies import SORTS as STUDY_SORTS
 from db.studies import StudyFilter
+from hilum.destinations import DeliveryState
 from hilum.grading import Grade, Verdict
 from hilum.jobs import Priority, State
+from hilum.webhooks import EVENTS
 
 LARGEST_PAGE: Final = 200
 USUAL_PAGE: Final = 50
@@ -43,7 +47,7 @@ NETWORK: Final = Regexp(
 UID: Final = Regexp(r"^[0-9.]{1,64}$", error="Must be a DICOM UID.")
 SHARE: Final = Range(0, 1)
 
-F = TypeVar("F", JobFilter, StudyFilter, ReportFilter)
+F = TypeVar("F", JobFilter, StudyFilter, ReportFilter, NoticeFilter)
 
 
 def _note(sentence: str) -> dict[str, str]:
@@ -117,6 +121,15 @@ class ReportsQuery(ListQuery):
     network = String(validate=NETWORK, metadata=_note("`name@version`, or `name` for all."))
     study_uid = String(validate=UID, metadata=_note("Of this study, whichever upload of it."))
     sort = _sort_by(REPORT_SORTS)
+
+
+class NoticesQuery(ListQuery):
+    """Which deliveries of a webhook."""
+
+    state = Enum(DeliveryState, by_value=True)
+    event = String(validate=OneOf(EVENTS))
+    job_id = UUID(metadata=_note("About this job."))
+    sort = _sort_by(NOTICE_SORTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "job_id": {"type": "string", "format": "uuid"},
     "study_id": {"type": "string", "format": "uuid"},
     "upload_id": {"type": "string", "format": "uuid"},
+    "webhook_id": {"type": "string", "format": "uuid"},
+    "delivery_id": {"type": "string", "format": "uuid"},
     "kind": {"type": "string", "enum": ["lesions", "lungs"]},
     "index": {"type": "integer", "minimum": 0, "maximum": 99999},
 }

@@ -8,13 +8,15 @@ from uuid import UUID
 
 import pytest
 from apiflask import APIFlask
+from sqlalchemy import select
 
 from api import create_app
 from api.parts import EXTENSION, Parts
 from db.claims import Artifact, claim_job, finish_job
 from db.session import Sessions
-from db.tables import TenantRow
+from db.tables import NoticeRow, TenantRow
 from db.tenants import add_tenant, new_key
+from db.webhooks import add_webhook
 from hilum.dicom.attributes import Attributes, read_attributes
 from hilum.dicom.results import result_objects
 from hilum.findings import Report, SliceBurden
@@ -27,7 +29,7 @@ from hilum.storage import StudyStore
 from tests.analyses import analysis_of
 from tests.api.caller import Caller
 from tests.api.pieces import Pieces
-from tests.db.factories import make_report
+from tests.db.factories import finished_job, make_report
 from tests.phantoms import chest, zip_chest
 
 
@@ -72,6 +74,17 @@ def pieces(caller: Caller) -> Pieces:
 def upload(pieces: Pieces) -> str:
     """The id of an upload that is under way."""
     return pieces.begin(10).rpartition("/")[2]
+
+
+@pytest.fixture
+def told(sessions: Sessions, tenant: TenantRow) -> dict[str, str]:
+    """A webhook that cannot be called from here, and something that it was to be told."""
+    with sessions.begin() as session:
+        webhook = add_webhook(session, tenant.id, "http://127.0.0.1:9/hook")
+    with sessions.begin() as session:
+        finished_job(session, tenant.id)
+        notice = session.scalars(select(NoticeRow)).one()
+    return {"webhook_id": str(webhook.id), "delivery_id": str(notice.id)}
 
 
 @pytest.fixture

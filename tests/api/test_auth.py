@@ -50,8 +50,11 @@ def call(client: FlaskClient, method: str, path: str, headers: dict[str, str]) -
     return Answer.of(client.open(path, method=method, headers=headers))
 
 
-def test_no_view_of_rows_answers_without_a_key(app: APIFlask, finished: str, upload: str) -> None:
-    calls = list(guarded_calls(app, job_id=finished, study_id=finished, upload_id=upload))
+def test_no_view_of_rows_answers_without_a_key(
+    app: APIFlask, finished: str, upload: str, told: dict[str, str]
+) -> None:
+    ids = told | {"job_id": finished, "study_id": finished, "upload_id": upload}
+    calls = list(guarded_calls(app, **ids))
 
     answers = {each: call(app.test_client(), *each, {}) for each in calls}
 
@@ -60,10 +63,15 @@ def test_no_view_of_rows_answers_without_a_key(app: APIFlask, finished: str, upl
 
 
 def test_every_view_of_one_job_is_404_for_another_hospital(
-    app: APIFlask, caller: Caller, stranger: Caller, finished: str, upload: str
+    app: APIFlask,
+    caller: Caller,
+    stranger: Caller,
+    finished: str,
+    upload: str,
+    told: dict[str, str],
 ) -> None:
     study_id = caller.get(f"/v1/jobs/{finished}").json["study_id"]
-    ids = {"job_id": finished, "study_id": study_id, "upload_id": upload}
+    ids = told | {"job_id": finished, "study_id": study_id, "upload_id": upload}
     about_one = [
         (method, path)
         for method, path in guarded_calls(app, **ids)
@@ -73,7 +81,7 @@ def test_every_view_of_one_job_is_404_for_another_hospital(
 
     refusals = {each: call(stranger.client, *each, headers).refusal for each in about_one}
 
-    assert len(refusals) == 14
+    assert len(refusals) == 21
     assert {status for status, _ in refusals.values()} == {404}
     assert caller.get(f"/v1/jobs/{finished}").json["state"] == "succeeded"
 

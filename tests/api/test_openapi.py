@@ -25,6 +25,7 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
     assert sorted(operations(document)) == [
         "delete /v1/jobs/{job_id}",
         "delete /v1/uploads/{upload_id}",
+        "delete /v1/webhooks/{webhook_id}",
         "get /health/live",
         "get /health/ready",
         "get /v1/jobs",
@@ -41,11 +42,19 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /v1/studies",
         "get /v1/studies/{study_id}",
         "get /v1/uploads/{upload_id}",
+        "get /v1/webhooks",
+        "get /v1/webhooks/{webhook_id}",
+        "get /v1/webhooks/{webhook_id}/deliveries",
         "patch /v1/uploads/{upload_id}",
+        "patch /v1/webhooks/{webhook_id}",
         "post /v1/jobs",
         "post /v1/jobs/{job_id}/deliveries",
         "post /v1/studies",
         "post /v1/uploads",
+        "post /v1/webhooks",
+        "post /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/retry",
+        "post /v1/webhooks/{webhook_id}/rotate",
+        "post /v1/webhooks/{webhook_id}/test",
     ]
 
 
@@ -59,7 +68,16 @@ def test_every_operation_has_a_sentence_and_an_id_of_its_own(document: Any) -> N
 def test_every_operation_stands_under_the_noun_it_is_about(document: Any) -> None:
     nouns = [tag["name"] for tag in document["tags"]]
 
-    assert nouns == ["Studies", "Uploads", "Jobs", "Deliveries", "Reports", "Pipelines", "Health"]
+    assert nouns == [
+        "Studies",
+        "Uploads",
+        "Jobs",
+        "Deliveries",
+        "Webhooks",
+        "Reports",
+        "Pipelines",
+        "Health",
+    ]
     assert all(one["tags"][0] in nouns for one in operations(document).values())
 
 
