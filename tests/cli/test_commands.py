@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import text
 
 from cli.main import hilum
 from db.session import Sessions
-from db.tables import TenantRow
+from db.tables import TenantRow, WebhookRow
 from db.tenants import list_keys, policy_of, tenant_of_key
 from db.titles import list_titles
+from db.webhooks import add_webhook, change_webhook
 from hilum.dicom.deidentify import Option, Policy
 from hilum.settings import Settings
 from tests.api.push.archives import Service
+from tests.api.push.receivers import Receiver, signature_by_openssl
 from tests.cli.conftest import Server
+from tests.db.factories import finished_job
 
 Command = Callable[..., Result]
 
@@ -189,6 +193,73 @@ def test_what_is_no_destination_is_refused(
     command: Command, options: tuple[str, ...], status: int, said: str, tenant: TenantRow
 ) -> None:
     result = command("destinations", "add", "pacs", tenant.name, *options)
+
+    assert result.exit_code == status
+    assert said in result.stderr
+
+
+def test_a_webhook_is_added_tested_listed_and_removed(
+    command: Command, tenant: TenantRow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HILUM_CALLBACK_PRIVATE", "true")
+    receiver = Receiver([200, 503])
+    with receiver.running() as url:
+        added = command(
+            "webhooks", "add", tenant.name, url, "--events", "job.failed, job.cancelled"
+        )
+        listed = command("webhooks", "list")
+        webhook = next(line for line in listed.stdout.splitlines() if "127.0.0.1" in line).split()[
+            0
+        ]
+        good, bad = command("webhooks", "test", webhook), command("webhooks", "test", webhook)
+    rotated = command("webhooks", "rotate", webhook)
+    removed, again = (command("webhooks", "remove", webhook) for _ in range(2))
+
+    assert added.exit_code == 0, added.output
+    [call, _] = receiver.calls
+    assert call.signatures == [signature_by_openssl(call, added.stdout.strip())]
+    assert all(one in listed.stdout for one in (tenant.name, "job.failed", "callback_url of jobs"))
+    assert not [word for word in ("/hook", "token=t", "whsec_") if word in listed.output]
+    assert "127.0.0.1 answered 200" in good.stderr
+    assert (bad.exit_code, "[undelivered]" in bad.stderr) == (1, True)
+    assert rotated.stdout.startswith("whsec_")
+    assert rotated.stdout != added.stdout
+    assert (removed.exit_code, again.exit_code) == (0, 1)
+    assert "[unknown_webhook]" in again.stderr
+
+
+def test_what_a_webhook_was_told_is_listed_and_sent_again(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        webhook = add_webhook(session, tenant.id, "https://example.org/hook")
+    with sessions.begin() as session:
+        job = finished_job(session, tenant.id)
+        session.execute(text("UPDATE notices SET state = 'failed', status = 500"))
+        change_webhook(session.get_one(WebhookRow, webhook.id), enabled=False)
+
+    failed = command("webhooks", "log", webhook.id)
+    retried = command("webhooks", "retry", webhook.id)
+    waiting = command("webhooks", "log", webhook.id, "--limit", 1)
+
+    assert all(one in failed.stdout for one in (str(job.id), "job.succeeded", "failed", "500"))
+    assert "1 notices are on their way to example.org again" in retried.stderr
+    assert "waiting" in waiting.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("nowhere", "https://93.184.216.34/"), 1, "There is no tenant 'nowhere'"),
+        (("st-vincent", "http://127.0.0.1/"), 1, "[unsafe_callback]"),
+        (("st-vincent", "https://93.184.216.34/", "--events", "job.done"), 1, "found job.done"),
+    ],
+)
+@pytest.mark.usefixtures("tenant")
+def test_what_is_no_webhook_is_refused(
+    command: Command, arguments: tuple[str, ...], status: int, said: str
+) -> None:
+    result = command("webhooks", "add", *arguments)
 
     assert result.exit_code == status
     assert said in result.stderr
