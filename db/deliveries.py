@@ -176,6 +176,17 @@ def count_by_state(session: Session) -> dict[tuple[UUID, DeliveryState], int]:
     return {(destination, state): count for destination, state, count in counted}
 
 
+def count_deliveries(session: Session) -> dict[DeliveryState, int]:
+    """Return how many deliveries of all tenants are in each state, from indexes alone."""
+    ended = DeliveryRow.state.not_in(OPEN)
+    found: dict[DeliveryState, int] = {}
+    # Two questions, because each has an index that holds its deliveries and no others.
+    for which in (~ended, ended):
+        counted = select(DeliveryRow.state, func.count()).where(which).group_by(DeliveryRow.state)
+        found |= dict(session.execute(counted).all())
+    return {state: found.get(state, 0) for state in DeliveryState}
+
+
 def _due(session: Session, held: Held) -> Due:
     row = session.scalars(
         select(DeliveryRow)

@@ -1,13 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A glance at everything, for a status page."""
+"""A glance at everything: for a status page, and for whoever watches the installation."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
+from db.deliveries import count_deliveries
+from db.queue import Depth, Flow, count_by_state, count_tried_before, depths, flow
 from db.tables import JobRow, ReportRow
-from hilum.jobs import State
+from db.workers import Seen, known_workers
+from hilum.jobs import Priority, State
+
+ARCHIVE = "archive"
+"""Kind of the deliveries that go to archives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """The installation as it stands, all tenants together, in numbers that name nobody.
+
+    Attributes:
+        jobs: in each state.
+        depths: what waits, by priority.
+        tried_before: jobs that wait for another attempt or run in one.
+        flow: whether jobs are taken.
+        deliveries: by kind and state.
+        workers: that live or were lost within a day.
+    """
+
+    jobs: Mapping[State, int]
+    depths: Mapping[Priority, Depth]
+    tried_before: int
+    flow: Flow
+    deliveries: Mapping[tuple[str, str], int]
+    workers: list[Seen]
+
+
+def glance(session: Session) -> Glance:
+    """Return how the installation stands; every number comes from an index made for it."""
+    deliveries = {(ARCHIVE, str(state)): n for state, n in count_deliveries(session).items()}
+    return Glance(
+        jobs=count_by_state(session),
+        depths=depths(session),
+        tried_before=count_tried_before(session),
+        flow=flow(session),
+        deliveries=deliveries,
+        workers=known_workers(session),
+    )
 
 
 def count_jobs(session: Session, tenant_id: UUID | None = None) -> dict[State, int]:

@@ -23,7 +23,7 @@ HilumError
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
-│   ├── StorageFull, QueueUnavailable, DatabaseUnavailable, ServerUnreachable
+│   ├── StorageFull, QueueUnavailable, QueueStalled, DatabaseUnavailable, ServerUnreachable
 │   └── NetworkAbsent, Undelivered
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations
@@ -436,6 +436,12 @@ class QueueUnavailable(TransientError):
     """The message broker does not answer."""
 
     code = "queue_unavailable"
+
+
+class QueueStalled(TransientError):
+    """Jobs wait and nobody takes them."""
+
+    code = "queue_stalled"
 
 
 class DatabaseUnavailable(TransientError):

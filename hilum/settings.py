@@ -100,8 +100,21 @@ class Settings(BaseSettings):
         gt=0,
         description="Redis hands a message out again after this; above the limit.",
     )
+    stall_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="A job due for so long while none is taken and none runs: a stall.",
+    )
     callback_private: bool = Field(
         default=False, description="Allow callbacks and webhooks to private networks."
+    )
+    metrics_token: str = Field(
+        default="",
+        repr=False,
+        description="Whoever asks for metrics shows it; empty lets this machine alone ask.",
+    )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of a worker's own metrics; 0 opens none."
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

@@ -9,6 +9,7 @@ from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
 from db.tables.webhooks import NoticeRow, WebhookRow
+from db.tables.workers import WorkerRow
 from db.tables.writings import WritingRow
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "TenantRow",
     "TitleRow",
     "WebhookRow",
+    "WorkerRow",
     "WritingRow",
     "now",
 ]

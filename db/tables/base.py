@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from hilum.destinations import DeliveryState
 from hilum.jobs import Priority, State
+from hilum.workers import WorkerState
 
 
 def now() -> datetime:
@@ -55,4 +56,5 @@ class Row(DeclarativeBase):
         State: _as_text(State),
         Priority: _as_text(Priority),
         DeliveryState: _as_text(DeliveryState),
+        WorkerState: _as_text(WorkerState),
     }

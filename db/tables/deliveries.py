@@ -61,4 +61,10 @@ class DeliveryRow(OutgoingRow):
         Index(
             "ix_deliveries_due", "due_at", postgresql_where=text("state IN ('waiting', 'sending')")
         ),
+        # Those that have ended are counted without a look at their rows.
+        Index(
+            "ix_deliveries_ended",
+            "state",
+            postgresql_where=text("state NOT IN ('waiting', 'sending')"),
+        ),
     )

@@ -116,6 +116,18 @@ class JobRow(Row):
         ),
         # Which hospital was served longest ago.
         Index("ix_jobs_served", "tenant_id", "started_at"),
+        # Since when each is due, for whether anybody takes them.
+        Index(
+            "ix_jobs_due",
+            text("coalesce(retry_at, created_at)"),
+            postgresql_where=text("state = 'queued'"),
+        ),
+        # Those that have ended are counted without a look at their rows.
+        Index(
+            "ix_jobs_ended",
+            "state",
+            postgresql_where=text("state NOT IN ('queued', 'running')"),
+        ),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index(
             "ix_jobs_recent",
@@ -143,7 +155,11 @@ class JobEventRow(Row):
     event: Mapped[str]
     detail: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
-    __table_args__ = (Index("ix_job_events_job", "job_id", "id"),)
+    __table_args__ = (
+        Index("ix_job_events_job", "job_id", "id"),
+        # When a job was last taken, by whomever.
+        Index("ix_job_events_claims", "at", postgresql_where=text("event = 'running'")),
+    )
 
 
 class ArtifactRow(Row):

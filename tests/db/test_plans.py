@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from db.claims import claim_job, take_back_overdue, wait_for_network
 from db.contents import series_contents, study_contents
+from db.deliveries import count_deliveries
 from db.dicomweb import (
     Search,
     find_instances,
@@ -37,6 +38,7 @@ from db.notices import (
 )
 from db.outlook import look_ahead
 from db.pages import Page
+from db.queue import count_by_state, count_tried_before, depths, flow
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
 from db.session import Sessions
 from db.studies import (
@@ -51,6 +53,7 @@ from db.tables import JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
 from db.turns import Rules, count_due, is_any_due, take_turn
 from db.webhooks import add_webhook, list_webhooks
+from db.workers import count_live, known_workers, live_workers
 from hilum.dicom.matching import match_of
 from hilum.grading import Verdict
 from hilum.jobs import State
@@ -162,6 +165,14 @@ QUESTIONS: dict[str, Ask] = {
     "webhooks": lambda c: list_webhooks(c.session, c.tenant_id),
     "notice to send": lambda c: take_notice(c.session, lease_s=60),
     "notice again": send_again,
+    "what waits": lambda c: depths(c.session),
+    "jobs by state": lambda c: count_by_state(c.session),
+    "jobs tried before": lambda c: count_tried_before(c.session),
+    "whether jobs are taken": lambda c: flow(c.session),
+    "deliveries by state": lambda c: count_deliveries(c.session),
+    "live workers": lambda c: live_workers(c.session),
+    "how many workers live": lambda c: count_live(c.session),
+    "known workers": lambda c: known_workers(c.session),
     "key": lambda c: tenant_of_key(c.session, "hilum_nobody"),
 }
 

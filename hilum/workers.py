@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker: what it may be doing, and how often it says so."""
+
+from enum import StrEnum
+from typing import Final
+
+HEARTBEAT_S: Final = 5.0
+"""How often a worker says that it lives; besides, at once when a job begins or ends."""
+
+LOST_S: Final = 3 * HEARTBEAT_S
+"""A worker unheard of for so long counts as lost: one heartbeat may be late, and one lost."""
+
+
+class WorkerState(StrEnum):
+    """What a worker is doing."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    DRAINING = "draining"
+    """It was asked to stop: it takes no further job."""
+    LOST = "lost"
+    """Nobody has heard of it; no worker says so of itself."""
