@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from db.outgoing import ANEW, Held, Outbox
 from db.steps import record
-from db.tables import ArtifactRow, DeliveryRow, DestinationRow, JobRow
+from db.tables import OPEN, ArtifactRow, DeliveryRow, DestinationRow, JobRow
 from hilum.destinations import ADDRESS, ORIGINALS, Address, DeliveryState
 from hilum.errors import ReportNotReady, UnknownDestination
 from hilum.jobs import State

@@ -2,9 +2,11 @@
 """What a worker works with."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Self
 
+from db.claims import Claim
 from db.session import Sessions, make_engine, make_sessions
 from hilum.findings import Analysis
 from hilum.pipelines.base import Networks, run_pipeline
@@ -24,6 +26,7 @@ class Bench:
         networks: by name.
         settings: of the installation.
         analyse: runs a pipeline of the catalogue.
+        at_work: entered for the length of a job.
     """
 
     sessions: Sessions
@@ -31,6 +34,7 @@ class Bench:
     networks: Networks
     settings: Settings
     analyse: Callable[..., Analysis] = run_pipeline
+    at_work: Callable[[Claim], AbstractContextManager[Claim | None]] = nullcontext
 
     @classmethod
     def open(cls, settings: Settings) -> Self:

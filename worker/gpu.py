@@ -46,6 +46,11 @@ class Networks:
             why = error.message if isinstance(error, HilumError) else f"{error.strerror}."
             raise NetworkAbsent(f"This worker lacks network {name}. {why}") from error
 
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Those in memory, by name and version."""
+        return tuple(self._loaded)
+
     def _ready(self, entry: Entry) -> Segmenter:
         kept = self._loaded.get(entry.id)
         # Files may be taken away and others imported under the same version.

@@ -43,7 +43,7 @@ def run(claim: Claim, bench: Bench) -> None:
     """Run a job that was taken."""
     known = {"job_id": claim.job_id, "tenant_id": claim.tenant_id, "request_id": claim.request_id}
     named = {name: str(value) for name, value in known.items() if value}
-    with bound_contextvars(**named, attempt=claim.attempt):
+    with bound_contextvars(**named, attempt=claim.attempt), bench.at_work(claim):
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)

@@ -19,6 +19,8 @@ from hilum.settings import Settings
 from worker import gpu
 from worker.bench import Bench
 from worker.doorbell import Doorbell
+from worker.life import follow_worker, followed
+from worker.presence import Presence
 from worker.run import run_next
 
 log = structlog.get_logger(__name__)
@@ -29,7 +31,8 @@ def add_tasks(
 ) -> None:
     """Teach an application what Hilum's workers do."""
     # Made by the child that first asks: no connection crosses a fork.
-    bench = cache(lambda: open_bench(settings))
+    presence = Presence()
+    bench = cache(lambda: followed(open_bench(settings), presence))
     bell = Doorbell(app)
 
     @app.task(name=TAKE_TURN)
@@ -50,6 +53,9 @@ def add_tasks(
             # Celery would start one such child after another, and hold a message meanwhile.
             os.kill(os.getppid(), signal.SIGTERM)
             raise
+
+    # After the above: what is not ready, or refuses to start, does not appear.
+    follow_worker(presence, settings, bench)
 
 
 def refuse_pending_migrations(settings: Settings) -> None:

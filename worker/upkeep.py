@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.claims import take_back_overdue
 from db.session import Sessions
 from db.turns import count_due
+from db.workers import forget_workers
 from db.writings import abandoned, end_writing
 from hilum.errors import TransientError
 from hilum.settings import Settings
@@ -41,6 +42,7 @@ def keep_up_until(
             partial(take_back, sessions, settings),
             partial(ring_again, sessions, bell),
             partial(sweep, sessions, store, settings),
+            partial(forget, sessions),
         ):
             _try(step)
         stopping.wait(EVERY_S)
@@ -90,3 +92,9 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)
+
+
+def forget(sessions: Sessions) -> None:
+    """Forget workers unheard of for a day."""
+    with sessions.begin() as session:
+        forget_workers(session)

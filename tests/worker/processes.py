@@ -14,6 +14,8 @@ from hilum.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
+START_S = 180.0
+"""A worker imports torch, for which a busy machine takes a minute."""
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -42,7 +44,10 @@ def celery_worker(
         )
     with process:
         try:
-            until(lambda: " ready." in log.read_text() or process.poll() is not None)
+            until(
+                lambda: " ready." in log.read_text() or process.poll() is not None,
+                patience_s=START_S,
+            )
             assert process.poll() is None, log.read_text()
             yield process
         finally:
