@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,16 @@ from db.tables import TenantRow, WebhookRow
 from db.tenants import list_keys, policy_of, tenant_of_key
 from db.titles import list_titles
 from db.webhooks import add_webhook, change_webhook
+from db.workers import Load, Work, heartbeat
 from hilum.dicom.deidentify import Option, Policy
 from hilum.settings import Settings
+from hilum.workers import WorkerState
 from tests.api.push.archives import Service
 from tests.api.push.receivers import Receiver, signature_by_openssl
 from tests.cli.conftest import Server
 from tests.db.factories import finished_job
+from tests.db.factories import queue_job
+from tests.db.test_workers import make_worker
 
 Command = Callable[..., Result]
 
@@ -40,6 +45,27 @@ def remote(command: Command, server: Server, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HILUM_API_URL", server.url)
     monkeypatch.setenv("HILUM_API_KEY", server.key)
     return command
+
+
+def test_workers_are_listed_with_what_they_run(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    busy, idle = make_worker("ward-3:17"), make_worker("ward-4:9")
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        load = Load(["resnet50@4.0.0"], 3 * 2**30, 2**33, 2**35, 0.5)
+        heartbeat(session, busy, Work(WorkerState.BUSY, job.id, 2), load)
+        heartbeat(session, replace(idle, device="cpu", gpu=None), Work(), Load())
+
+    listed = command("workers", "list")
+    printed = json.loads(command("workers", "list", "--json").stdout)
+
+    assert listed.exit_code == 0, listed.output
+    for word in (str(job.id), "busy", "resnet50@4.0.0", "3.0 GiB", "8.0 GiB of 32.0 GiB", "idle"):
+        assert word in listed.stdout
+    assert [worker["name"] for worker in printed] == ["ward-3:17", "ward-4:9"]
+    assert [worker["job_id"] for worker in printed] == [str(job.id), None]
+    assert printed[0]["gpu_utilisation"] == pytest.approx(0.5)
 
 
 @pytest.mark.usefixtures("sessions")
