@@ -14,6 +14,7 @@ from api.errors import problem
 from api.orders import find_usual
 from api.parts import Parts, parts
 from api.schemas.service import HealthJSON
+from db.queue import check_flow
 from db.schema import check_migrated
 from hilum import __version__
 from hilum.catalogue import CT_LESIONS
@@ -32,6 +33,12 @@ def _check_disk(of: Parts) -> None:
 
 def _check_network(of: Parts) -> None:
     find_usual(of.settings, CT_LESIONS)
+
+
+def _check_workers(of: Parts) -> None:
+    # Not whether they answer a ping: one that consumes nothing answers, too.
+    with of.sessions.begin() as session:
+        check_flow(session, stall_s=of.settings.stall_s)
 
 
 CHECKS: Final[Mapping[str, Callable[[Parts], None]]] = {
@@ -54,7 +61,10 @@ def live() -> dict[str, Any]:
 @health.output(HealthJSON)
 @health.doc(responses={503: "Something that an upload needs is missing."})
 def ready() -> dict[str, Any] | Response:
-    """Tell whether uploads can be taken: database and migrations, queue, disk, network."""
+    """Tell whether studies can be taken and are worked on.
+
+    Database and migrations, queue, disk, network; and that no job waits which nobody takes.
+    """
     troubles = find_troubles(parts())
     if not troubles:
         return {"status": "ok", "version": __version__}
@@ -71,6 +81,8 @@ def ready() -> dict[str, Any] | Response:
 def find_troubles(of: Parts) -> dict[str, str]:
     """Return what is wrong, by the name of the part; empty when nothing is."""
     found = {name: _trouble(check, of) for name, check in CHECKS.items()}
+    if not found["database"]:
+        found["workers"] = _trouble(_check_workers, of)
     return {name: trouble for name, trouble in found.items() if trouble}
 
 

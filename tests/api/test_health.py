@@ -1,11 +1,16 @@
+import re
+
 import pytest
 from sqlalchemy import text
 
 from api import create_app
 from api.parts import EXTENSION
 from db.session import Sessions
+from db.tables import TenantRow
 from hilum.settings import Settings
 from tests.api.caller import Caller
+from tests.db.factories import queue_job
+from tests.db.test_queue import let_time_pass
 
 
 def test_live_process_says_so_without_asking_anybody(settings: Settings) -> None:
@@ -45,6 +50,35 @@ def test_server_without_one_of_its_parts_is_not_ready_and_names_it(
     assert answer.refusal == (503, "not_ready")
     assert list(answer.json["errors"]) == [part]
     assert part in answer.json["detail"]
+    app.extensions[EXTENSION].close()
+
+
+def test_server_whose_jobs_nobody_takes_is_not_ready_and_says_for_how_long(
+    anyone: Caller, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+        let_time_pass(session, 90)
+
+    ready, live = anyone.get("/health/ready"), anyone.get("/health/live")
+
+    assert ready.refusal == (503, "not_ready")
+    assert list(ready.json["errors"]) == ["workers"]
+    assert re.search(r"taken \d+ s ago, expected at most 60 s: none was taken ever", ready.text)
+    assert live.status == 200
+
+
+def test_server_waits_as_long_for_its_workers_as_its_settings_say(
+    settings: Settings, sessions: Sessions, tenant: TenantRow
+) -> None:
+    app = create_app(settings.model_copy(update={"stall_s": 120.0}))
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+        let_time_pass(session, 90)
+
+    answer = Caller(app.test_client(), None).get("/health/ready")
+
+    assert answer.status == 200
     app.extensions[EXTENSION].close()
 
 

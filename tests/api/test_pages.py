@@ -31,7 +31,7 @@ def test_status_page_tells_anyone_of_the_system_alone(anyone: Caller, finished: 
     answer = anyone.get("/")
 
     text = words(answer)
-    assert "Database, queue and disk are well" in text
+    assert "Database, queue, workers and disk are well" in text
     assert "1 succeeded" in text
     assert finished not in answer.text
     assert "Alarming" not in text
