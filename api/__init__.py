@@ -17,9 +17,11 @@ from api.pages import pages
 from api.parts import EXTENSION, Parts
 from api.reports import reports
 from api.resumable import resumable
+from api.scrape import scrape
 from api.studies import studies
 from api.tracing import follow_requests
 from api.webhooks import webhooks
+from api.workers import workers
 from hilum import __version__
 from hilum.settings import Settings
 
@@ -32,7 +34,9 @@ BLUEPRINTS: Final = (
     reports,
     dicomweb,
     catalogue,
+    workers,
     health,
+    scrape,
     pages,
     docs,
 )

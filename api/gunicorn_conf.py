@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gunicorn's settings; what the command line names goes before them."""
 
+import os
+import shutil
 from pathlib import Path
-from typing import Final
+from tempfile import mkdtemp
+from typing import Any, Final
 
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]  # it has no types
+from prometheus_client.multiprocess import mark_process_dead
+
+from api.metrics import FOLDER, share
 
 worker_class: Final = "gthread"
 """A slow upload holds a thread, not the whole process."""
@@ -30,6 +36,22 @@ worker_tmp_dir: Final = str(MEMORY) if MEMORY.is_dir() else None
 control_socket_disable: Final = True
 accesslog: Final = None
 """The app logs requests itself, with ids and without queries."""
+
+
+def on_starting(_server: Any) -> None:
+    """Have the workers keep what they count in a fresh folder, before there are any."""
+    share(Path(mkdtemp(prefix="hilum-metrics-")))
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what only a living worker can say; what it counted stays counted."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # it has no types
+
+
+def on_exit(_server: Any) -> None:
+    """Remove the folder."""
+    shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
+
 
 PIECE: Final = 256 * 1024
 """Bytes of a body received at a time."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Around every request: an id, a line in the log, and headers that keep browsers careful."""
+"""Around every request: an id, its time, a line in the log, and headers that keep browsers careful."""
 
 import re
 import time
@@ -13,6 +13,7 @@ from flask import Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from api.errors import HTTP_CODE, problem
+from api.metrics import observe_request
 from hilum.logs import describe_crash
 
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -33,7 +34,7 @@ POLICIES: Final = {
 KEPT: Final = frozenset({"static", "docs.asset"})
 """Endpoints without patient data: browsers may keep what they send."""
 
-QUIET: Final = frozenset({"health.live", "health.ready", *KEPT})
+QUIET: Final = frozenset({"health.live", "health.ready", "scrape.metrics", *KEPT})
 """Endpoints that are asked too often for a line each."""
 
 log = structlog.get_logger(__name__)
@@ -64,19 +65,21 @@ def _end(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = POLICIES.get(request.blueprint or "", NOTHING)
     if request.endpoint not in KEPT:
         response.headers["Cache-Control"] = "no-store"
+    seconds = time.perf_counter() - g.begun_at
+    observe_request(request, response.status_code, seconds)
     if request.endpoint not in QUIET:
-        _log(response)
+        _log(response, seconds)
     return response
 
 
-def _log(response: Response) -> None:
+def _log(response: Response, seconds: float) -> None:
     # The path holds ids alone; the query may hold the token of a link and stays out.
     log.info(
         "request",
         method=request.method,
         path=request.path,
         status=response.status_code,
-        ms=round(1000 * (time.perf_counter() - g.begun_at), 1),
+        ms=round(1000 * seconds, 1),
     )
 
 

@@ -35,19 +35,21 @@ class Glance:
     depths: Mapping[Priority, Depth]
     tried_before: int
     flow: Flow
-    deliveries: Mapping[tuple[str, str], int]
+    deliveries: Mapping[tuple[str, ...], int]
     workers: list[Seen]
 
 
 def glance(session: Session) -> Glance:
     """Return how the installation stands; every number comes from an index made for it."""
-    deliveries = {(ARCHIVE, str(state)): n for state, n in count_deliveries(session).items()}
+    archives: dict[tuple[str, ...], int] = {
+        (ARCHIVE, str(state)): n for state, n in count_deliveries(session).items()
+    }
     return Glance(
         jobs=count_by_state(session),
         depths=depths(session),
         tried_before=count_tried_before(session),
         flow=flow(session),
-        deliveries=deliveries,
+        deliveries=archives,
         workers=known_workers(session),
     )
 

@@ -22,8 +22,7 @@ from hilum.workers import WorkerState
 from tests.api.push.archives import Service
 from tests.api.push.receivers import Receiver, signature_by_openssl
 from tests.cli.conftest import Server
-from tests.db.factories import finished_job
-from tests.db.factories import queue_job
+from tests.db.factories import finished_job, queue_job
 from tests.db.test_workers import make_worker
 
 Command = Callable[..., Result]
