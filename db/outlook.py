@@ -10,6 +10,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import JobRow
+from db.workers import count_live
 from hilum.jobs import State
 
 RECENT_JOBS: Final = 20
@@ -95,13 +96,13 @@ def seconds_per_slice(session: Session, pipeline: str, network: str) -> float | 
 
 
 def _under_way(session: Session) -> tuple[float, int]:
-    """Return the slices that running jobs still have to do, and how many workers run them."""
+    """Return the slices that running jobs still have to do, and how many workers there are."""
     running = select(
         func.coalesce(func.sum((1.0 - JobRow.fraction) * JobRow.slice_count), 0.0),
         func.count(JobRow.worker.distinct()),
     ).where(JobRow.state == State.RUNNING)
-    slices, workers = session.execute(running).one()
-    return float(slices), workers
+    slices, busy = session.execute(running).one()
+    return float(slices), max(busy, count_live(session))
 
 
 def _ahead(session: Session, job: JobRow) -> tuple[int, float]:

@@ -21,7 +21,7 @@ class Depth:
 
     Attributes:
         jobs: how many.
-        oldest_s: since the oldest of them was submitted; 0 where none waits.
+        oldest_s: since the oldest of them was queued; 0 where none waits.
     """
 
     jobs: int = 0
@@ -57,7 +57,7 @@ class Flow:
 def depths(session: Session) -> dict[Priority, Depth]:
     """Return what waits, for every priority."""
     query = (
-        select(JobRow.priority_rank, func.count(), _seconds_since(func.min(JobRow.created_at)))
+        select(JobRow.priority_rank, func.count(), _seconds_since(func.min(JobRow.queued_at)))
         .where(JobRow.state == State.QUEUED)
         .group_by(JobRow.priority_rank)
     )
@@ -88,7 +88,7 @@ def count_tried_before(session: Session) -> int:
 
 def flow(session: Session) -> Flow:
     """Return whether jobs are taken: one statement, an index each for its parts."""
-    due = func.min(func.coalesce(JobRow.retry_at, JobRow.created_at))
+    due = func.min(func.coalesce(JobRow.retry_at, JobRow.queued_at))
     waits = select(_seconds_since(due)).where(JobRow.state == State.QUEUED)
     claimed = select(_seconds_since(func.max(JobEventRow.at))).where(
         JobEventRow.event == State.RUNNING.value

@@ -32,6 +32,7 @@ from db.claims import Claim, claim_job
 from db.clock import from_now
 from db.tables import JobRow, TenantRow
 from db.tables.jobs import TURNS
+from db.workers import count_live
 from hilum.jobs import Priority, State
 
 AGED_TURN: Final = 4
@@ -80,8 +81,9 @@ def take_turn(
         max_attempts: a job that had all of them ends instead.
     """
     is_aged = _begin(session)
+    urgent_alone = _is_kept_free(session, rules)
     for _ in range(TRIES):
-        job_id = session.scalar(_next(rules, is_aged=is_aged))
+        job_id = session.scalar(_next(rules, is_aged=is_aged, urgent_alone=urgent_alone))
         if job_id is None:
             return None
         claim = claim_job(
@@ -114,7 +116,19 @@ def _begin(session: Session) -> bool:
     return (taken + 1) % AGED_TURN == 0
 
 
-def _next(rules: Rules, *, is_aged: bool) -> Select[UUID]:
+def _is_kept_free(session: Session, rules: Rules) -> bool:
+    """Tell whether no more workers may take what is not urgent."""
+    workers = count_live(session)
+    kept = int(workers * rules.stat_share)
+    if not kept:
+        return False
+    not_urgent = select(func.count()).where(
+        JobRow.state == State.RUNNING, JobRow.lease_until > func.now(), JobRow.priority_rank > 0
+    )
+    return session.scalars(not_urgent).one() >= workers - kept
+
+
+def _next(rules: Rules, *, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
     # The first of each hospital and urgency by the index: the length of the queue plays no part.
     first = (
         select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
@@ -137,13 +151,14 @@ def _next(rules: Rules, *, is_aged: bool) -> Select[UUID]:
         first.c.queued_at,
         first.c.id,
     ]
+    urgencies = URGENCIES.c.rank == 0 if urgent_alone else true()
     if is_aged:
         has_aged = and_(first.c.priority_rank > 0, first.c.queued_at < from_now(-rules.ageing_s))
         order.insert(0, case((has_aged, first.c.queued_at)).asc().nulls_last())
     return (
         select(first.c.id)
         .select_from(TenantRow)
-        .join(URGENCIES, true())
+        .join(URGENCIES, urgencies)
         .join(first, true())
         .order_by(*order)
         .limit(1)

@@ -119,7 +119,7 @@ class JobRow(Row):
         # Since when each is due, for whether anybody takes them.
         Index(
             "ix_jobs_due",
-            text("coalesce(retry_at, created_at)"),
+            text("coalesce(retry_at, queued_at)"),
             postgresql_where=text("state = 'queued'"),
         ),
         # Those that have ended are counted without a look at their rows.

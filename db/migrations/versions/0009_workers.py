@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0008"
 
 
 def upgrade() -> None:
@@ -41,7 +41,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_due",
         "jobs",
-        [sa.text("coalesce(retry_at, created_at)")],
+        [sa.text("coalesce(retry_at, queued_at)")],
         postgresql_where=sa.text("state = 'queued'"),
     )
     op.create_index(
