@@ -24,7 +24,7 @@ HilumError
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
 │   ├── StorageFull, QueueUnavailable, QueueStalled, DatabaseUnavailable, ServerUnreachable
-│   └── NetworkAbsent, Undelivered
+│   └── NetworkAbsent, GpuMemory, Undelivered
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations
 
@@ -460,6 +460,12 @@ class NetworkAbsent(TransientError):
     """The files of a network are out of reach."""
 
     code = "network_absent"
+
+
+class GpuMemory(TransientError):
+    """The memory of the GPU does not hold the network and one slice."""
+
+    code = "gpu_memory"
 
 
 class Undelivered(TransientError):

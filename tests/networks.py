@@ -7,7 +7,7 @@ import torch
 from click.testing import CliRunner
 
 from cli.main import hilum
-from hilum.networks.maskrcnn import build
+from hilum.networks.maskrcnn import Segmenter, build
 from hilum.networks.weights import Card, read_card, write_card, write_tensors
 
 SOURCES = {"Nothing": "CC0"}
@@ -35,3 +35,20 @@ def add_version(site: Path, name: str, version: str) -> None:
     new = site / f"{name}-{version}.safetensors"
     new.hardlink_to(old)
     write_card(replace(read_card(old), version=version), new)
+
+
+def hold_at_most(
+    segmenter: Segmenter,
+    slices: int,
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory."),  # noqa: B008 - never changed
+) -> list[int]:
+    """Let a forward pass over more slices run out of memory; return the sizes of the passes tried."""
+    tried: list[int] = []
+
+    def look(_part: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        tried.append(len(given[0]))
+        if len(given[0]) > slices:
+            raise error
+
+    segmenter._network.backbone.register_forward_pre_hook(look)
+    return tried

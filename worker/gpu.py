@@ -8,13 +8,21 @@ its children unable to use it.
 import os
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import structlog
 import torch
 
-from hilum.errors import BrokenWeights, HilumError, MissingSetting, NetworkAbsent, UnknownNetwork
-from hilum.networks.maskrcnn import Segmenter, choose_device
+from hilum.errors import (
+    BrokenWeights,
+    GpuMemory,
+    HilumError,
+    MissingSetting,
+    NetworkAbsent,
+    UnknownNetwork,
+)
+from hilum.networks.maskrcnn import Segmenter, choose_device, is_short_of_memory
 from hilum.networks.weights import load_path
 from hilum.registry import Entry, Registry
 from hilum.settings import Settings
@@ -38,6 +46,7 @@ class Networks:
 
         Raises:
             NetworkAbsent: this worker has none of this name and version that it could use now.
+            GpuMemory: the device has no memory for it.
         """
         try:
             return self._ready(self._registry.find(name))
@@ -64,10 +73,28 @@ class Networks:
         while len(self._loaded) >= KEPT:
             # Let go before the next one is read: a small GPU may not hold one more.
             self._loaded.popitem(last=False)
-        segmenter = load_path(entry.path, device=self._device)
-        segmenter.warm_up()
+        segmenter = _load_and_warm(entry, self._device)
+        segmenter.on_halved = partial(_tell_halved, entry.id)
         self._loaded[entry.id] = segmenter
         log.info("network.loaded", network=entry.id, device=str(segmenter.device))
+
+
+def _load_and_warm(entry: Entry, device: str) -> Segmenter:
+    try:
+        segmenter = load_path(entry.path, device=device)
+    except RuntimeError as error:
+        if not is_short_of_memory(error):
+            raise
+    else:
+        segmenter.warm_up()
+        return segmenter
+    # Outside of the handler: what was loaded so far lives as long as the traceback does.
+    torch.cuda.empty_cache()
+    raise GpuMemory(f"{choose_device(device)} has no memory for network {entry.id}.")
+
+
+def _tell_halved(network: str, batch: int) -> None:
+    log.warning("network.batch_halved", network=network, batch=batch)
 
 
 def prepare(networks: Callable[[str], object], settings: Settings) -> None:
@@ -80,8 +107,9 @@ def prepare(networks: Callable[[str], object], settings: Settings) -> None:
     _check_device(settings.device)
     try:
         networks(settings.network)
-    except NetworkAbsent as error:
-        # Jobs may name another network, and the files of this one may be on their way.
+    except (NetworkAbsent, GpuMemory) as error:
+        # Jobs may name another network, and the files of this one may be on their way; another
+        # program may leave the GPU.
         log.warning("network.absent", reason=error.message)
 
 

@@ -8,9 +8,10 @@ a pyramid of 128 channels instead of 256, and few proposals.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from torchvision.models.resnet import ResNet, resnet50, resnet101
 from torchvision.ops import FrozenBatchNorm2d
 
 from hilum.cards import MAX_PROPOSALS, NetworkInfo
-from hilum.errors import BrokenWeights, UnknownNetwork
+from hilum.errors import BrokenWeights, GpuMemory, UnknownNetwork
 from hilum.networks.dense import IGNORED, DenseHead, dense_losses, probabilities
 from hilum.networks.detections import Detections
 from hilum.networks.folding import fold_norms, lower
@@ -68,6 +69,10 @@ ARCHITECTURE = 2
 BATCH = MappingProxyType({"cpu": 4, "cuda": 32})
 """Slices a forward pass. On two cores more gain nothing and cost memory; a GPU wants more to do, and
 `benchmarks.throughput` measures how many."""
+
+REFUSALS: Final = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory")
+"""How cuBLAS, cuDNN, the driver and the CPU's allocator refuse memory: torch gives only the refusals
+of its own CUDA allocator a class, `OutOfMemoryError`."""
 
 
 class Normalise(GeneralizedRCNNTransform):  # type: ignore[misc] # torchvision has no types
@@ -162,7 +167,8 @@ class Segmenter:
         info: what it is and where it cuts.
         device: where it runs.
         dtype: precision of its convolutions.
-        batch: slices a forward pass.
+        batch: slices a forward pass; halved where the device's memory does not hold so many.
+        on_halved: told the new `batch` whenever it was halved.
     """
 
     def __init__(self, network: LesionRCNN, info: NetworkInfo, *, device: str = "auto") -> None:
@@ -171,6 +177,7 @@ class Segmenter:
         self.device = choose_device(device)
         self.dtype = native_dtype(self.device)
         self.batch = BATCH.get(self.device.type, BATCH["cpu"])
+        self.on_halved: Callable[[int], None] = _ignore
         fold_norms(network.backbone.body)
         lower(network, self.dtype)
         for head in _heads(network):
@@ -189,17 +196,60 @@ class Segmenter:
 
         Raises:
             BrokenWeights: an answer is not finite.
+            GpuMemory: not even one slice fits into the device's memory.
         """
-        batches = range(0, len(images), self.batch)
-        return [
-            detections
-            for start in batches
-            for detections in self._predict_batch(images[start : start + self.batch])
-        ]
+        found: list[Detections] = []
+        while len(found) < len(images):
+            found += self._predict_fitting(images[len(found) : len(found) + self.batch])
+        return found
+
+    @contextmanager
+    def one_study(self) -> Iterator[None]:
+        """Let a batch that has to be halved in a `with` block be whole again after it.
+
+        What took the memory, another program or one large crop, may be gone by the next study; to
+        learn that it is not costs that study one broken pass for each halving.
+        """
+        whole = self.batch
+        try:
+            yield
+        finally:
+            self.batch = whole
 
     def warm_up(self) -> None:
         """Run once on an empty crop, so that the first study does not wait for kernels."""
         self.predict(np.zeros((1, INPUT_PX, INPUT_PX), np.float32))
+
+    def _predict_fitting(self, images: NDArray[np.float32]) -> list[Detections]:
+        """Find lesions in as many of the slices, from the first on, as the memory holds at once."""
+        while (found := self._try_batch(images)) is None:
+            # Also in the way: what torch keeps of earlier passes, in pieces of other sizes.
+            torch.cuda.empty_cache()
+            if len(images) == 1:
+                return self._predict_last(images)
+            self.batch = len(images) // 2
+            self.on_halved(self.batch)
+            images = images[: self.batch]
+        return found
+
+    def _predict_last(self, image: NDArray[np.float32]) -> list[Detections]:
+        found = self._try_batch(image)
+        if found is None:
+            raise GpuMemory(
+                f"{self.device} has no memory for one slice beside {self.info.name}"
+                f" {self.info.version}{_free(self.device)}."
+            )
+        return found
+
+    def _try_batch(self, images: NDArray[np.float32]) -> list[Detections] | None:
+        """Run one forward pass; None where the device has too little memory for it."""
+        try:
+            return self._predict_batch(images)
+        except RuntimeError as error:
+            if not is_short_of_memory(error):
+                raise
+        # Outside of the handler: the tensors of the pass live as long as its traceback does.
+        return None
 
     @torch.inference_mode()
     def _predict_batch(self, images: NDArray[np.float32]) -> list[Detections]:
@@ -266,6 +316,24 @@ def _detections(
         masks=found["masks"][:, 0].cpu().numpy(),  # [n, 28, 28]
         dense=dense,
     )
+
+
+def is_short_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch says that a device has too little memory."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        refusal in str(error) for refusal in REFUSALS
+    )
+
+
+def _free(device: torch.device) -> str:
+    if device.type != "cuda":
+        return ""
+    free, total = torch.cuda.mem_get_info(device)
+    return f": {free // 2**20} of {total // 2**20} MiB are free"
+
+
+def _ignore(_batch: int) -> None:
+    """Tell nobody."""
 
 
 def choose_device(name: str) -> torch.device:

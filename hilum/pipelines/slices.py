@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hand the slices that hold lung to a network, and bring its masks back into the volume."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,24 +42,38 @@ def find_lesions(
         lungs: mask of both lungs, [z, y, x].
         segmenter: a loaded network.
         progress: told after each batch; it may raise to stop.
+
+    Raises:
+        GpuMemory: not even one slice fits into the device's memory.
     """
     found = Lesions(np.zeros_like(lungs), np.zeros_like(lungs))
     chosen = slices_with_lung(lungs, volume)
     if not len(chosen):
         return found
     rows, columns = crop(lungs, volume)
-    # One forward pass a call: as many as a chip wants, few enough to stop soon when asked.
-    for start in range(0, len(chosen), segmenter.batch):
-        progress(Stage.SLICES, start, len(chosen))
-        batch = chosen[start : start + segmenter.batch]
-        images = apply_window(volume.voxels[batch, rows, columns], segmenter.info.window_hu)
-        for z, detections in zip(batch, segmenter.predict(images), strict=True):
-            inside = lungs[z, rows, columns] > 0
-            labels, probability = _vote(detections, inside, segmenter.info.operating_point)
-            found.labels[z, rows, columns] = labels
-            found.probability[z, rows, columns] = probability
-    progress(Stage.SLICES, len(chosen), len(chosen))
+    with segmenter.one_study():
+        for batch in _batches(chosen, segmenter, progress):
+            images = apply_window(volume.voxels[batch, rows, columns], segmenter.info.window_hu)
+            for z, detections in zip(batch, segmenter.predict(images), strict=True):
+                inside = lungs[z, rows, columns] > 0
+                labels, probability = _vote(detections, inside, segmenter.info.operating_point)
+                found.labels[z, rows, columns] = labels
+                found.probability[z, rows, columns] = probability
     return found
+
+
+def _batches(
+    chosen: NDArray[np.intp], segmenter: Segmenter, progress: Progress
+) -> Iterator[NDArray[np.intp]]:
+    """Yield what one forward pass takes: as many as a chip wants, few enough to stop soon."""
+    done = 0
+    while done < len(chosen):
+        progress(Stage.SLICES, done, len(chosen))
+        # Asked anew each time: a pass that met too little memory makes those after it smaller.
+        batch = chosen[done : done + segmenter.batch]
+        yield batch
+        done += len(batch)
+    progress(Stage.SLICES, len(chosen), len(chosen))
 
 
 def slices_with_lung(lungs: NDArray[np.generic], volume: Volume) -> NDArray[np.intp]:

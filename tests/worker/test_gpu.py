@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from hilum.cards import read_card, write_card
-from hilum.errors import MissingSetting, NetworkAbsent
+from hilum.errors import GpuMemory, MissingSetting, NetworkAbsent
+from hilum.networks.maskrcnn import Segmenter
 from hilum.registry import Registry
 from hilum.settings import Settings
-from tests.networks import add_version
+from tests.networks import add_version, hold_at_most
 from tests.worker.networks import HARMS
 from worker.gpu import Networks, prepare
 
@@ -116,6 +118,36 @@ def test_fresh_process_whose_network_is_absent_is_ready_for_jobs_by_others(
     prepare(networks, settings.model_copy(update={"network": "ward@9.0"}))
 
     assert networks("other").info.name == "maskrcnn-other"
+
+
+def test_each_halving_of_a_batch_is_logged_once(site: Path) -> None:
+    ward = Networks("cpu", Registry(site))("ward@1.0.0")
+    hold_at_most(ward, 1)
+
+    with capture_logs() as logs:
+        ward.predict(np.zeros((8, 32, 32), np.float32))
+
+    assert [(line["event"], line["network"], line["batch"]) for line in logs] == [
+        ("network.batch_halved", "ward@1.0.0", 2),
+        ("network.batch_halved", "ward@1.0.0", 1),
+    ]
+
+
+def test_network_that_the_gpu_has_no_room_for_is_tried_again_later(
+    site: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def refuse(*_: object, **__: object) -> Segmenter:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 90.00 MiB.")
+
+    monkeypatch.setattr("worker.gpu.load_path", refuse)
+    networks = Networks("cpu", Registry(site))
+
+    with pytest.raises(GpuMemory, match=r"^cpu has no memory for network ward@1\.0\.0\.$"):
+        networks("ward")
+    with capture_logs() as logs:
+        prepare(networks, settings.model_copy(update={"network": "ward"}))
+
+    assert [line["event"] for line in logs] == ["network.absent"]
 
 
 @pytest.mark.parametrize("device", ["nonsense", "cuda:99"])

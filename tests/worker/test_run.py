@@ -15,7 +15,7 @@ from db.claims import take_back_overdue
 from db.jobs import cancel_job, job_events
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
-from hilum.errors import NotAxial, StorageFull
+from hilum.errors import GpuMemory, NotAxial, StorageFull
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage, State
 from hilum.masks import read_mask
@@ -183,6 +183,7 @@ def test_job_whose_network_nobody_has_had_for_an_hour_fails_by_name(
     ("error", "reason"),
     [
         (StorageFull("The disk has 3 MiB free."), "The disk has 3 MiB free."),
+        (GpuMemory("cuda:0 has no memory."), "cuda:0 has no memory."),
         (OperationalError("SELECT 1", {}, Exception("gone")), "OperationalError"),
         (OSError(28, "No space left on device", "/secret/path"), "OSError"),
     ],

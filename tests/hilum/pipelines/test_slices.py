@@ -9,6 +9,7 @@ from hilum.networks.weights import NETWORKS, load
 from hilum.phantom import Phantom
 from hilum.pipelines.slices import find_lesions
 from tests.analyses import volume_of
+from tests.networks import hold_at_most
 
 
 def test_no_lung_costs_no_network(segmenter: Segmenter, ill: Phantom) -> None:
@@ -71,3 +72,24 @@ def test_a_job_that_is_stopped_ends_between_two_batches(segmenter: Segmenter, il
         find_lesions(volume_of(ill), ill.lungs, segmenter, stop)
 
     assert steps == [0, segmenter.batch]
+
+
+def test_memory_that_runs_short_in_the_middle_costs_no_slice(
+    segmenter: Segmenter, ill: Phantom
+) -> None:
+    lungs = ill.lungs.copy()
+    lungs[:2] = lungs[11:] = 0
+    volume, whole = volume_of(ill), segmenter.batch
+    segmenter.batch = 2
+    undisturbed = find_lesions(volume, lungs, segmenter, ignore_progress)
+    scarce, steps = load("resnet50", device="cpu"), list[int]()
+    tried = hold_at_most(scarce, 2)
+
+    disturbed = find_lesions(volume, lungs, scarce, lambda _stage, done, _: steps.append(done))
+
+    segmenter.batch = whole
+    assert tried == [4, 2, 2, 2, 2, 1]
+    assert steps == [0, 4, 6, 8, 9]
+    assert scarce.batch == whole
+    assert np.array_equal(disturbed.labels, undisturbed.labels)
+    assert np.array_equal(disturbed.probability, undisturbed.probability)
