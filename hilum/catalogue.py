@@ -40,6 +40,8 @@ class PipelineCard:
         networks: names of the networks that ship for it; the first is the default.
         labels: classes of its mask.
         intended_use: one sentence, printed in every report.
+        time_limit_s: a job running longer has gone wrong and is stopped; `HILUM_TASK_TIME_LIMIT_S`
+            may stop it earlier.
     """
 
     name: str
@@ -48,6 +50,7 @@ class PipelineCard:
     networks: tuple[str, ...]
     labels: tuple[Label, ...]
     intended_use: str
+    time_limit_s: int
 
 
 GROUND_GLASS: Final = Label(1, "ground-glass opacity", ("112120", "DCM"), (64, 196, 255))
@@ -60,6 +63,9 @@ CT_LESIONS: Final = PipelineCard(
     networks=("resnet50", "resnet101"),
     labels=(GROUND_GLASS, CONSOLIDATION),
     intended_use="For research. Not a medical device; not for diagnosis.",
+    # 10,000 slices, the most of one upload, at 0.23 s each on two cores (docs/benchmarks.md) are
+    # 38 minutes; half as long again for resnet101, and twice that where other programs run beside.
+    time_limit_s=2 * 3600,
 )
 
 PIPELINES: Final[Mapping[str, PipelineCard]] = MappingProxyType({CT_LESIONS.name: CT_LESIONS})

@@ -17,7 +17,8 @@ from hilum.logs import configure_logs
 from hilum.settings import Settings
 
 GRACE_S: Final = 30
-"""Between the soft limit, at which a job is told to end, and the hard one, at which it is killed."""
+"""Between a job's limit, at which it is told to end, and its death; `worker.deadline` sees to both.
+After as long again Celery would tell and kill it, by limits of its own."""
 
 CONFIGURATION: Final[Mapping[str, Any]] = {
     # One list: Redis has no priorities that can be trusted, so the order is the database's.
@@ -61,17 +62,19 @@ def make_app(settings: Settings) -> Celery:
     Raises:
         ConfigurationError: Redis would hand a message out again while its job still runs.
     """
-    hard_limit_s = settings.task_time_limit_s + GRACE_S
+    soft_limit_s = settings.task_time_limit_s + GRACE_S
+    hard_limit_s = soft_limit_s + GRACE_S
     if settings.visibility_timeout_s <= hard_limit_s:
         raise ConfigurationError(
             f"HILUM_VISIBILITY_TIMEOUT_S is {settings.visibility_timeout_s} s, expected more than"
-            f" {hard_limit_s} s: HILUM_TASK_TIME_LIMIT_S and {GRACE_S} s of grace."
+            f" {hard_limit_s} s: HILUM_TASK_TIME_LIMIT_S and twice {GRACE_S} s of grace."
         )
     visible = {"visibility_timeout": settings.visibility_timeout_s}
     app = Celery("hilum", broker=settings.redis_url, set_as_current=False)
     app.conf.update(
         CONFIGURATION,
-        task_soft_time_limit=settings.task_time_limit_s,
+        # Not at the same moment as ours: a second signal would break off what records the first.
+        task_soft_time_limit=soft_limit_s,
         task_time_limit=hard_limit_s,
         # Celery reads it in three places, and with a shared broker the shortest one wins.
         broker_transport_options=visible,

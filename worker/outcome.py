@@ -14,6 +14,7 @@ from hilum.errors import HilumError, NetworkAbsent, TransientError
 from hilum.jobs import JobStopped
 from hilum.logs import describe_crash
 from worker.bench import Bench
+from worker.deadline import time_limit_s
 
 TIME_LIMIT = "time_limit"
 """Error code of a job that ran longer than it may."""
@@ -47,7 +48,7 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
     except JobStopped as stop:
         _stop(claim, bench, str(stop))
     except SoftTimeLimitExceeded:
-        limit_s = bench.settings.task_time_limit_s
+        limit_s = time_limit_s(claim.pipeline, bench.settings)
         _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
     except NetworkAbsent as error:
         _wait_for_network(claim, bench, error.message)

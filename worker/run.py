@@ -18,6 +18,7 @@ from hilum.findings import Analysis
 from hilum.jobs import Progress
 from worker.artifacts import write_artifacts
 from worker.bench import Bench
+from worker.deadline import time_limit_s, within
 from worker.doorbell import Doorbell
 from worker.hold import holding
 from worker.outcome import outcome_recorded
@@ -64,7 +65,11 @@ def take(bench: Bench) -> Claim | None:
 
 
 def _attempt(claim: Claim, bench: Bench) -> None:
-    with holding(claim, bench.sessions, lease_s=bench.settings.lease_s) as progress:
+    limit_s = time_limit_s(claim.pipeline, bench.settings)
+    with (
+        holding(claim, bench.sessions, lease_s=bench.settings.lease_s) as report,
+        within(limit_s, report) as progress,
+    ):
         analysis = _analyse(claim, bench, progress)
         analysis, artifacts = write_artifacts(analysis, claim, bench.store, progress)
     with bench.sessions.begin() as session:

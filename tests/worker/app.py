@@ -3,8 +3,10 @@
 import os
 from dataclasses import replace
 
+from hilum import catalogue
 from hilum.settings import Settings
 from tests.worker.pipelines import by_name
+from worker import deadline
 from worker.bench import Bench
 from worker.celery import make_app, take_over_logs
 from worker.tasks import add_tasks
@@ -13,6 +15,11 @@ from worker.tasks import add_tasks
 def open_bench(settings: Settings) -> Bench:
     return replace(Bench.open(settings), networks=lambda name: name, analyse=by_name)  # type: ignore[arg-type, return-value] # the name is all these pipelines need
 
+
+if "PIPELINE_LIMIT_S" in os.environ:
+    card = replace(catalogue.CT_LESIONS, time_limit_s=int(os.environ["PIPELINE_LIMIT_S"]))
+    catalogue.PIPELINES = {card.name: card}  # type: ignore[misc] # the worker's own catalogue is final
+deadline.GRACE_S = float(os.environ.get("GRACE_S", "30"))  # type: ignore[misc, assignment] # likewise
 
 settings = Settings.from_environment()
 take_over_logs(settings)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from hilum.dicom.layout import lay_out
 from hilum.dicom.read import read_grid, same_image
 from hilum.dicom.selection import choose_ct_series
 from hilum.dicom.source import read_source
-from hilum.errors import StorageFull
+from hilum.errors import NotAxial, StorageFull
 from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
 from hilum.study import Study
@@ -50,6 +51,14 @@ def endless(*_: Any, progress: Progress) -> Analysis:
     raise AssertionError
 
 
+def stubborn(*_: Any, progress: Progress) -> Analysis:
+    """Never come to an end, report no step, and swallow every exception."""
+    progress(Stage.SLICES, 0, 1)
+    while True:
+        with suppress(Exception):
+            time.sleep(3600)
+
+
 def deadly(*_: Any, progress: Progress) -> Analysis:
     """Kill the process, as a fault in a native library does."""
     progress(Stage.SLICES, 0, 1)
@@ -62,12 +71,19 @@ def without_disk(*_: Any, **__: Any) -> Analysis:
     raise StorageFull("The disk has 3 MiB free, this needs 40 MiB.")
 
 
+def hopeless(*_: Any, **__: Any) -> Analysis:
+    """Meet a series that cannot be read."""
+    raise NotAxial("The series is coronal.")
+
+
 PIPELINES: dict[str, Callable[..., Analysis]] = {
     "quick": quick,
     "slow": slow,
     "endless": endless,
+    "stubborn": stubborn,
     "deadly": deadly,
     "without_disk": without_disk,
+    "hopeless": hopeless,
 }
 
 

@@ -23,7 +23,6 @@ from worker.doorbell import Doorbell
 from worker.upkeep import ring_again, take_back
 
 LEASE_S = 5
-TIME_LIMIT_S = 6
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,6 @@ def running_settings(
         device="cpu",
         min_free_mb=16,
         lease_s=LEASE_S,
-        task_time_limit_s=TIME_LIMIT_S,
     )
 
 
@@ -156,19 +154,6 @@ def test_running_job_stops_soon_after_it_was_cancelled(
 
     until(lambda: ended(sessions, job), patience_s=2.0)
     assert reload(sessions, job).state is State.CANCELLED
-
-
-@pytest.mark.usefixtures("worker")
-def test_job_over_its_time_limit_fails_by_name_and_the_worker_goes_on(
-    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
-) -> None:
-    job, after = queue_stored(network="endless"), queue_stored(network="quick")
-
-    bell.ring(2)
-
-    until(lambda: ended(sessions, job, after), patience_s=TIME_LIMIT_S + 10)
-    assert reload(sessions, job).error_code == "time_limit"
-    assert reload(sessions, after).state is State.SUCCEEDED
 
 
 def test_job_of_a_killed_process_is_taken_back_and_finished_by_another(
