@@ -3,8 +3,6 @@
 
 import os
 import socket
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -22,6 +20,7 @@ from worker.deadline import time_limit_s, within
 from worker.doorbell import Doorbell
 from worker.hold import holding
 from worker.outcome import outcome_recorded
+from worker.scratch import scratch_folder
 
 log = structlog.get_logger(__name__)
 
@@ -81,8 +80,7 @@ def _analyse(claim: Claim, bench: Bench, progress: Progress) -> Analysis:
     segmenter = bench.networks(claim.network)
     with bench.sessions.begin() as session:
         keys = [row.key for row in instance_keys(session, claim.study_id)]
-    bench.settings.spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="job-", dir=bench.settings.spool_dir) as scratch:
-        study = read_study(bench.store.local_files(keys, Path(scratch)))
+    with scratch_folder(bench.settings.spool_dir) as scratch:
+        study = read_study(bench.store.local_files(keys, scratch))
         card = pipeline_card(claim.pipeline)
         return bench.analyse(study, card, segmenter, progress=progress)
