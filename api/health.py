@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 def _check_disk(of: Parts) -> None:
+    of.store.check()
     of.store.check_space()
     check_free(of.settings.spool_dir, needed=0, min_free_mb=of.settings.min_free_mb)
 

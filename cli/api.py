@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from cli.service import check_store
 from hilum.settings import Settings
 
 
@@ -30,7 +31,7 @@ def gunicorn_arguments(*, bind: str, workers: int, threads: int) -> list[str]:
 )
 def api(bind: str, workers: int, threads: int) -> None:
     """Run the web server; the settings come from the environment."""
-    # A missing setting is told here once, not by each of gunicorn's processes in a traceback.
-    Settings.from_environment()
+    # What no restart mends is told here once, not by each of gunicorn's processes in a traceback.
+    check_store(Settings.from_environment())
     arguments = gunicorn_arguments(bind=bind, workers=workers, threads=threads)
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - gunicorn takes this process's place

@@ -4,7 +4,7 @@
 import click
 
 from cli.home import find_settings
-from cli.service import until_told
+from cli.service import check_store, until_told
 from cli.terminal import narrate
 from db.schema import check_migrated
 from db.session import make_engine, make_sessions
@@ -23,6 +23,7 @@ def beat() -> None:
     """
     settings = find_settings()
     configure_logs(settings)
+    check_store(settings)
     engine = make_engine(settings.database_url)
     check_migrated(engine)
     app = make_app(settings)

@@ -3,13 +3,16 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event
 
 from api.parts import Parts
 from cli.home import find_settings
 from db.schema import check_migrated
+from hilum.errors import StorageUnavailable
 from hilum.logs import configure_logs
+from hilum.settings import Settings
+from hilum.storage import StudyStore
 
 
 @contextmanager
@@ -20,10 +23,12 @@ def service() -> Iterator[tuple[Parts, Event]]:
 
     Raises:
         MissingSetting: there are none.
+        UnusableStorage: they name a store that cannot be used.
         PendingMigrations: the database is older than this code.
     """
     settings = find_settings()
     configure_logs(settings)
+    check_store(settings)
     parts = Parts.assemble(settings)
     check_migrated(parts.engine)
     yield parts, until_told()
@@ -36,3 +41,14 @@ def until_told() -> Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     return stopping
+
+
+def check_store(settings: Settings) -> None:
+    """Make sure that the settings name a store that can be used; it may be away for a moment.
+
+    Raises:
+        UnusableStorage: they do not.
+    """
+    # Web server and services wait for a store that is away, as they do for a database.
+    with suppress(StorageUnavailable):
+        StudyStore.open(settings.storage_url).check()

@@ -23,10 +23,10 @@ HilumError
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
-│   ├── StorageFull, QueueUnavailable, QueueStalled, DatabaseUnavailable, ServerUnreachable
-│   └── NetworkAbsent, GpuMemory, Undelivered
+│   ├── StorageFull, StorageUnavailable, QueueUnavailable, QueueStalled, DatabaseUnavailable
+│   └── ServerUnreachable, NetworkAbsent, GpuMemory, Undelivered
 └── ConfigurationError         we are at fault: the process refuses to start
-    └── MissingSetting, BrokenWeights, PendingMigrations
+    └── MissingSetting, BrokenWeights, PendingMigrations, UnusableStorage
 
 `code` is stable and meant for programs; the message is one sentence for people and carries UIDs
 and job ids only, never a name, a date of birth or a pixel.
@@ -432,6 +432,12 @@ class StorageFull(TransientError):
     code = "storage_full"
 
 
+class StorageUnavailable(TransientError):
+    """The store does not answer."""
+
+    code = "storage_unavailable"
+
+
 class QueueUnavailable(TransientError):
     """The message broker does not answer."""
 
@@ -493,3 +499,9 @@ class PendingMigrations(ConfigurationError):
     """The database schema is older than this code."""
 
     code = "pending_migrations"
+
+
+class UnusableStorage(ConfigurationError):
+    """The store that the settings name cannot be used."""
+
+    code = "unusable_storage"

@@ -2,18 +2,21 @@
 """Files by key on a local disk or in S3: written whole or not at all, never overwritten."""
 
 import hashlib
+import io
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, cast
 from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from hilum.errors import StorageFull
+from hilum import bucket
+from hilum.errors import StorageFull, StorageUnavailable, UnusableStorage
 
 CHUNK = 1024 * 1024
 """Bytes copied at a time; a study of any size costs this much memory."""
@@ -50,8 +53,18 @@ class StudyStore:
 
     @classmethod
     def open(cls, url: str, *, min_free_mb: int = 0) -> Self:
-        """Open the store at an fsspec URL, such as `file:///var/lib/hilum` or `s3://bucket`."""
-        filesystem, root = fsspec.url_to_fs(url)
+        """Open the store at an fsspec URL, such as `file:///var/lib/hilum` or `s3://bucket`.
+
+        Raises:
+            UnusableStorage: the URL is none that could be opened here.
+        """
+        is_s3 = url.startswith(("s3://", "s3a://"))
+        try:
+            filesystem, root = fsspec.url_to_fs(url, **(bucket.OPTIONS if is_s3 else {}))
+        except (ImportError, ValueError) as error:
+            raise UnusableStorage(f"HILUM_STORAGE_URL: {error}") from error
+        if is_s3:
+            filesystem.retries = bucket.RETRIES
         return cls(filesystem, root.rstrip("/"), min_free_mb)
 
     @property
@@ -68,12 +81,14 @@ class StudyStore:
 
         Raises:
             StorageFull: the disk is nearly full; nothing was kept.
+            StorageUnavailable: a remote store does not answer; nothing was kept.
             FileExistsError: the key holds other bytes.
         """
         self.check_space()
         stored = self._put_local(source, key) if self.is_local else self._put_remote(source, key)
         if stored is not None:
             return stored
+        # Also where the answer to a request was lost, and the client sent it again.
         return self._compare(source, key)
 
     def _put_local(self, source: BinaryIO, key: str) -> StoredFile | None:
@@ -95,17 +110,33 @@ class StudyStore:
         return StoredFile(key, sha256, size)
 
     def _put_remote(self, source: BinaryIO, key: str) -> StoredFile | None:
-        # Exclusive mode: of two writers that meet, the store itself refuses the second.
-        target = self.filesystem.open(self.path(key), "xb", autocommit=False)
+        data = _read_fully(source, bucket.PART)
+        if len(data) == bucket.PART:
+            source.seek(0)
+            return self._put_parts(source, key)
         try:
-            sha256, size = _copy(source, target)
-            target.flush(force=True)
-            target.commit()
+            with bucket.answered(key):
+                # Exclusive: of two writers that meet, the store itself refuses the second.
+                self.filesystem.pipe_file(self.path(key), data, mode="create")
         except FileExistsError:
             return None
-        except BaseException:
-            # Leaving the file to its destructor would publish half of it.
-            target.discard()
+        return StoredFile(key, hashlib.sha256(data).hexdigest(), len(data))
+
+    def _put_parts(self, source: BinaryIO, key: str) -> StoredFile | None:
+        with bucket.answered(key):
+            target = self.filesystem.open(self.path(key), "xb", autocommit=False)
+        try:
+            sha256, size = _copy(source, cast("BinaryIO", bucket.Stream(target, key)))
+            with bucket.answered(key):
+                target.flush(force=True)
+                target.commit()
+        except BaseException as error:
+            # Leaving the file to its destructor would publish half of it. What cannot be taken
+            # back now, as from a store that is away, `delete` finds later.
+            with suppress(Exception):
+                target.discard()
+            if isinstance(error, FileExistsError):
+                return None
             raise
         finally:
             target.closed = True
@@ -119,25 +150,62 @@ class StudyStore:
         return StoredFile(key, sha256, source.seek(0, os.SEEK_END))
 
     def open_file(self, key: str) -> BinaryIO:
-        """Open a kept file for reading."""
-        stream: BinaryIO = self.filesystem.open(self.path(key), "rb")
-        return stream
+        """Open a kept file for reading.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer; reading raises the same.
+            FileNotFoundError: nothing is kept under the key.
+        """
+        if self.is_local:
+            return cast("BinaryIO", self.filesystem.open(self.path(key), "rb"))
+        with bucket.answered(key):
+            stream = self.filesystem.open(self.path(key), "rb")
+        return io.BufferedReader(bucket.Stream(stream, key), bucket.PART // 8)
 
     def local_files(self, keys: Iterable[str], scratch: Path) -> list[Path]:
-        """Return paths on this machine for keys; remote ones are fetched into `scratch`."""
+        """Return paths on this machine for keys; remote ones are fetched into `scratch`.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer.
+            FileNotFoundError: nothing is kept in a remote store under one of the keys.
+        """
         if self.is_local:
             return [Path(self.path(key)) for key in keys]
         keys = list(keys)
         paths = [scratch / key for key in keys]
         for path in paths:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self.filesystem.get([self.path(key) for key in keys], [str(path) for path in paths])
+        with bucket.answered(f"{len(keys)} files"):
+            self.filesystem.get([self.path(key) for key in keys], [str(path) for path in paths])
         return paths
 
     def delete(self, prefix: str) -> None:
-        """Remove everything under a prefix; nothing there is success."""
-        if self.filesystem.exists(self.path(prefix)):
-            self.filesystem.rm(self.path(prefix), recursive=True)
+        """Remove everything under a prefix, files half written among it; nothing there is success.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer, or kept some of it.
+        """
+        path = self.path(prefix)
+        with bucket.answered(prefix), suppress(FileNotFoundError):
+            self.filesystem.rm(path, recursive=True)
+        if not bucket.is_s3(self.filesystem):
+            return
+        with bucket.answered(prefix):
+            bucket.abort_uploads(self.filesystem, path)
+            # S3 answers 200 to the removal of many files although some of them stay.
+            kept = self.filesystem.find(path)
+        if kept:
+            raise StorageUnavailable(f"The store kept {len(kept)} files that were to be removed.")
+
+    def check(self) -> None:
+        """Make sure that a remote store is there.
+
+        Raises:
+            UnusableStorage: no repetition would find it.
+            StorageUnavailable: it does not answer at present.
+        """
+        if bucket.is_s3(self.filesystem):
+            bucket.check(self.filesystem, self.root)
 
     def check_space(self, needed: int = 0) -> None:
         """Make sure that `needed` bytes fit and the reserve stays free.
@@ -171,6 +239,14 @@ def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:
         digest.update(chunk)
         size += target.write(chunk)
     return digest.hexdigest(), size
+
+
+def _read_fully(source: BinaryIO, most: int) -> bytes:
+    """Read so many bytes, or all there are: a stream may give fewer at a time than were asked for."""
+    content = bytearray()
+    while len(content) < most and (chunk := source.read(most - len(content))):
+        content += chunk
+    return bytes(content)
 
 
 def _digest(stream: BinaryIO) -> str:

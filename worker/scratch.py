@@ -32,7 +32,7 @@ def scratch_folder(spool: Path) -> Iterator[Path]:
             os.close(lock)
 
 
-def sweep(spool: Path) -> int:
+def sweep_scratch(spool: Path) -> int:
     """Remove the folders of processes that were killed; return how many there were."""
     old = [one for one in spool.glob(f"{PREFIX}*") if _is_dead(one)]
     for folder in old:

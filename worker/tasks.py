@@ -13,15 +13,21 @@ from celery.signals import worker_init, worker_process_init
 
 from db.schema import check_migrated
 from db.session import make_engine
-from hilum.errors import ConfigurationError, PendingMigrations
+from hilum.errors import (
+    ConfigurationError,
+    PendingMigrations,
+    StorageUnavailable,
+)
 from hilum.jobs import TAKE_TURN
 from hilum.settings import Settings
+from hilum.storage import StudyStore
 from worker import gpu
 from worker.bench import Bench
 from worker.doorbell import Doorbell
 from worker.life import follow_worker, followed
 from worker.presence import Presence
 from worker.run import run_next
+from worker.scratch import sweep_scratch
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +86,18 @@ def make_ready(bench: Callable[[], Bench], settings: Settings) -> None:
     Raises:
         SystemExit: this installation is at fault.
     """
+    sweep_scratch(settings.spool_dir)
     try:
+        _check_store(bench().store)
         gpu.prepare(bench().networks, settings)
     except ConfigurationError as error:
         # As above: a worker that went on would fail every job it takes.
         raise SystemExit(error.message) from error
+
+
+def _check_store(store: StudyStore) -> None:
+    try:
+        store.check()
+    except StorageUnavailable as error:
+        # It may be back by the first job; if it is not, the job is tried again.
+        log.warning("store.unavailable", reason=error.message)

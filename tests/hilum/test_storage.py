@@ -2,44 +2,26 @@
 
 import hashlib
 import io
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
-from hilum.errors import StorageFull
+from hilum.errors import StorageFull, UnusableStorage
 from hilum.storage import StudyStore
+from tests.buckets import bucket_url, s3
+
+__all__ = ["bucket_url", "s3"]
 
 BYTES = b"pixels" * 1000
 
 
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """Address of a server that speaks the S3 protocol."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(params=["file", "s3"])
-def store(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> StudyStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> StudyStore:
     """The two kinds of store: a folder of this machine, and a bucket."""
     if request.param == "file":
         return StudyStore.open(f"file://{tmp_path}/store")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", request.getfixturevalue("s3"))
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    bucket = uuid4().hex
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
-    return StudyStore.open(f"s3://{bucket}/store")
+    return StudyStore.open(request.getfixturevalue("bucket_url"))
 
 
 class Breaking(io.BytesIO):
@@ -53,7 +35,6 @@ class Breaking(io.BytesIO):
 
 def files_under(store: StudyStore) -> list[Any]:
     root = store.root
-    store.filesystem.invalidate_cache()
     return store.filesystem.find(root) if store.filesystem.exists(root) else []
 
 
@@ -113,3 +94,48 @@ def test_a_nearly_full_disk_refuses_and_says_by_how_much(tmp_path: Path) -> None
         store.put(io.BytesIO(BYTES), "a")
 
     assert files_under(store) == []
+
+
+def test_prefix_is_deleted_without_its_neighbour_of_a_longer_name(store: StudyStore) -> None:
+    store.put(io.BytesIO(BYTES), "x/1")
+    store.put(io.BytesIO(BYTES), "xy/1")
+
+    store.delete("x")
+
+    assert [path.removeprefix(f"{store.root}/") for path in files_under(store)] == ["xy/1"]
+
+
+def test_kept_file_is_read_from_any_place_and_in_pieces(store: StudyStore) -> None:
+    data = bytes(range(256)) * 100
+    store.put(io.BytesIO(data), "a")
+
+    with store.open_file("a") as stream:
+        stream.seek(1000)
+        middle, rest = stream.read(10), stream.read()
+        stream.seek(-3, io.SEEK_END)
+        end = stream.read()
+
+    assert (middle, rest, end) == (data[1000:1010], data[1010:], data[-3:])
+
+
+def test_empty_file_is_kept_like_any_other(store: StudyStore) -> None:
+    stored = store.put(io.BytesIO(b""), "a")
+
+    with store.open_file("a") as stream:
+        assert (stored.size, stream.read()) == (0, b"")
+
+
+def test_key_that_holds_nothing_is_told_like_a_missing_file(
+    store: StudyStore, tmp_path: Path
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.open_file("a").read()
+    if not store.is_local:
+        with pytest.raises(FileNotFoundError):
+            store.local_files(["a"], tmp_path / "scratch")
+
+
+@pytest.mark.parametrize("url", ["nfs4://server/studies", "s3:/studies://"])
+def test_url_of_no_store_is_named(url: str) -> None:
+    with pytest.raises(UnusableStorage, match="HILUM_STORAGE_URL"):
+        StudyStore.open(url)

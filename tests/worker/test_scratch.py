@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from tests.worker.processes import ROOT
-from worker.scratch import YOUNG_S, scratch_folder, sweep
+from worker.scratch import YOUNG_S, scratch_folder, sweep_scratch
 
 KILLED = """
 import os, pathlib, signal, sys
@@ -33,10 +33,10 @@ def test_folder_is_private_and_gone_afterwards(tmp_path: Path) -> None:
 def test_files_of_a_killed_process_are_swept_away(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=ROOT, check=False)
     [left] = tmp_path.iterdir()
-    assert sweep(tmp_path) == 0
+    assert sweep_scratch(tmp_path) == 0
     age(left)
 
-    assert sweep(tmp_path) == 1
+    assert sweep_scratch(tmp_path) == 1
 
     assert list(tmp_path.iterdir()) == []
 
@@ -46,7 +46,7 @@ def test_files_of_a_running_job_stay_however_old(tmp_path: Path) -> None:
         (folder / "slice.dcm").write_bytes(b"patient")
         age(folder)
 
-        assert sweep(tmp_path) == 0
+        assert sweep_scratch(tmp_path) == 0
 
         assert (folder / "slice.dcm").exists()
 
@@ -55,4 +55,4 @@ def test_folders_of_the_web_server_are_not_the_workers_to_sweep(tmp_path: Path) 
     (tmp_path / "uploads-x").mkdir()
     age(tmp_path / "uploads-x")
 
-    assert sweep(tmp_path) == 0
+    assert sweep_scratch(tmp_path) == 0
