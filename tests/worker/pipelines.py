@@ -88,5 +88,5 @@ PIPELINES: dict[str, Callable[..., Analysis]] = {
 
 
 def by_name(study: Study, card: PipelineCard, name: str, *, progress: Progress) -> Analysis:
-    """Run the pipeline that a test's job names in place of a network."""
-    return PIPELINES[name](study, card, name, progress=progress)
+    """Run the pipeline that a test's job names in place of a network, whatever its version."""
+    return PIPELINES[name.partition("@")[0]](study, card, name, progress=progress)
