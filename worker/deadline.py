@@ -64,7 +64,7 @@ def within(limit_s: float, progress: Progress) -> Iterator[Progress]:
         clock.join()
         # No signal of ours can be on its way any more; the default would end the process.
         if _is_main():
-            signal.signal(SIGNAL, previous)
+            signal.signal(SIGNAL, signal.SIG_DFL if previous is None else previous)
 
 
 class Deadline:

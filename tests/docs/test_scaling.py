@@ -22,7 +22,7 @@ def test_connections_of_a_process_are_those_of_its_pool() -> None:
 
     assert "5 are kept, and 10 more lent" in TEXT
     assert (pool.size(), most) == (5, 15)
-    assert f"{most} × web server processes" in TEXT
+    assert f"{most} x web server processes" in TEXT
     assert "60 + 15 + 64 + 4 + 1 + 5 = 149" in TEXT
 
 
