@@ -25,7 +25,7 @@ def let_time_pass(session: Session, seconds: float) -> None:
     session.flush()
     by = {"by": f"{seconds} seconds"}
     for change in (
-        "jobs SET created_at = created_at - :by ::interval, retry_at = retry_at - :by ::interval",
+        "jobs SET queued_at = queued_at - :by ::interval, retry_at = retry_at - :by ::interval",
         "job_events SET at = at - :by ::interval",
     ):
         session.execute(text(f"UPDATE {change}"), by)
