@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The questions people ask about jobs, and what they may do to them; all within a tenant."""
+"""Jobs as people submit them and ask about them; all within a tenant."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -15,16 +15,17 @@ from db.pages import (
     Listing,
     Page,
     SortColumns,
+    count_from,
     fetch_page,
     iterate,
     narrow,
     version_of,
 )
 from db.session import Sessions
-from db.steps import record, take_step
-from db.tables import JobEventRow, JobRow
+from db.steps import record
+from db.tables import BatchJobRow, JobEventRow, JobRow
 from hilum.catalogue import pipeline_card
-from hilum.errors import IdempotencyConflict, NotCancellable, QueueUnavailable, UnknownJob
+from hilum.errors import IdempotencyConflict, QueueUnavailable, UnknownJob
 from hilum.jobs import Priority, State
 from hilum.registry import is_version_of
 
@@ -44,7 +45,9 @@ class JobFilter:
     Attributes:
         state, priority, pipeline: exactly this one.
         network: this one, as `name@version`, or every version of a `name`.
+        error_code: of what ended for this reason.
         study_id: of this upload.
+        batch_id: in this batch.
         since, until: submitted at or after, and before.
     """
 
@@ -52,7 +55,9 @@ class JobFilter:
     priority: Priority | None = None
     pipeline: str | None = None
     network: str | None = None
+    error_code: str | None = None
     study_id: UUID | None = None
+    batch_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -62,7 +67,11 @@ FILTERS: Conditions = {
     "priority": JobRow.priority.__eq__,
     "pipeline": JobRow.pipeline.__eq__,
     "network": version_of(JobRow.network),
+    "error_code": JobRow.error_code.__eq__,
     "study_id": JobRow.study_id.__eq__,
+    "batch_id": lambda batch_id: JobRow.id.in_(
+        select(BatchJobRow.job_id).where(BatchJobRow.batch_id == batch_id)
+    ),
     "since": JobRow.created_at.__ge__,
     "until": JobRow.created_at.__lt__,
 }
@@ -84,6 +93,7 @@ def submit_job(
     idempotency_key: str | None,
     callback_url: str | None,
     request_id: str | None = None,
+    admit: Callable[[], None] | None = None,
 ) -> tuple[JobRow, bool]:
     """Queue a run of a pipeline over a study; return its job and whether it is new.
 
@@ -91,6 +101,7 @@ def submit_job(
     in its present version, is answered with the job there is, whoever of two callers was first.
 
     `network` is `name@version`, `network_asked` what the client called it, None where it named none.
+    `admit` is called where the job would be new, and raises what stands in its way.
 
     Raises:
         IdempotencyConflict: the key was used for another study, pipeline or network.
@@ -112,6 +123,8 @@ def submit_job(
         ) or _live_job(session, tenant_id, wanted)
         if present is not None:
             return present, False
+        if admit is not None:
+            admit()
         job_id = session.scalar(
             insert(JobRow)
             .values(
@@ -192,7 +205,24 @@ def job_for(session: Session, tenant_id: UUID, job_id: UUID) -> JobRow:
     """
     job = session.scalar(_of(tenant_id).where(JobRow.id == job_id))
     if job is None:
-        raise UnknownJob(f"There is no job {job_id}.")
+        raise _unknown(job_id)
+    return job
+
+
+def lock_job(session: Session, tenant_id: UUID, job_id: UUID) -> JobRow:
+    """Return a tenant's job as it is now; nobody else changes it before the transaction ends.
+
+    Raises:
+        UnknownJob: there is none, or it is another tenant's.
+    """
+    job = session.scalar(
+        _of(tenant_id)
+        .where(JobRow.id == job_id)
+        .with_for_update(of=JobRow)
+        .execution_options(populate_existing=True)
+    )
+    if job is None:
+        raise _unknown(job_id)
     return job
 
 
@@ -221,35 +251,19 @@ def job_events(session: Session, job_id: UUID) -> list[JobEventRow]:
     return list(session.scalars(of_job.order_by(JobEventRow.id)))
 
 
-def _of(tenant_id: UUID) -> Select[JobRow]:
-    return select(JobRow).where(JobRow.tenant_id == tenant_id).options(joinedload(JobRow.study))
-
-
-# ── Stopping ──────────────────────────────────────────────────────────────────────────────────
-
-
-def cancel_job(session: Session, tenant_id: UUID, job_id: UUID) -> JobRow:
-    """Cancel a job that waits, or ask the worker of one that runs to stop; return it.
+def count_jobs_after(session: Session, tenant_id: UUID, chosen: JobFilter, page: Page) -> int:
+    """Return how many of a tenant's jobs a list holds from where a page begins.
 
     Raises:
-        UnknownJob: there is none, or it is another tenant's.
-        NotCancellable: it has ended.
+        InvalidRequest: the page is malformed.
     """
-    job = session.scalar(
-        _of(tenant_id)
-        .where(JobRow.id == job_id)
-        .with_for_update(of=JobRow)
-        .execution_options(populate_existing=True)
-    )
-    if job is None:
-        raise UnknownJob(f"There is no job {job_id}.")
-    if job.is_final:
-        raise NotCancellable(
-            f"Job {job_id} has {job.state} already, expected it queued or running."
-        )
-    if job.state is State.QUEUED:
-        take_step(session, State.QUEUED, State.CANCELLED, JobRow.id == job_id)
-    elif not job.cancel_requested:
-        job.cancel_requested = True
-        record(session, job_id, "cancel_requested")
-    return job
+    query = narrow(select(JobRow).where(JobRow.tenant_id == tenant_id), chosen, FILTERS)
+    return count_from(session, query, page, columns=SORTS, id_column=JobRow.id)
+
+
+def _unknown(job_id: UUID) -> UnknownJob:
+    return UnknownJob(f"There is no job {job_id}.")
+
+
+def _of(tenant_id: UUID) -> Select[JobRow]:
+    return select(JobRow).where(JobRow.tenant_id == tenant_id).options(joinedload(JobRow.study))

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, tuple_
+from sqlalchemy import ColumnElement, Select, func, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db.session import Sessions
@@ -78,8 +78,7 @@ def fetch_page(
             f"A page of {page.limit} rows was asked for, expected 1-{LARGEST_PAGE}."
         )
     column, falls = _sort_column(page.sort, columns)
-    if page.cursor is not None:
-        query = query.where(_after(page, column, id_column, falls=falls))
+    query = _from_cursor(query, page, column, id_column, falls=falls)
     order = (column.desc(), id_column.desc()) if falls else (column, id_column)
     # One row more than asked for tells whether there is a next page.
     wanted = query.add_columns(column, id_column).order_by(*order).limit(page.limit + 1)
@@ -89,6 +88,24 @@ def fetch_page(
         return Listing(rows, None)
     _, value, row_id = found[page.limit - 1]
     return Listing(rows, _write_cursor(page.sort, value, row_id))
+
+
+def count_from(
+    session: Session,
+    query: Select[R],
+    page: Page,
+    *,
+    columns: SortColumns,
+    id_column: InstrumentedAttribute[UUID],
+) -> int:
+    """Return how many rows a list has from where a page begins, whatever the page's limit.
+
+    Raises:
+        InvalidRequest: the sort or the cursor is not one of ours.
+    """
+    column, falls = _sort_column(page.sort, columns)
+    rest = _from_cursor(query, page, column, id_column, falls=falls).with_only_columns(id_column)
+    return session.scalars(select(func.count()).select_from(rest.subquery())).one()
 
 
 def version_of(column: InstrumentedAttribute[str]) -> Callable[[str], ColumnElement[bool]]:
@@ -121,6 +138,19 @@ def _sort_column(sort: str, columns: SortColumns) -> tuple[SortColumn, bool]:
     if name not in columns:
         raise InvalidRequest(f"Sorting by {name!r} was asked for, expected {', '.join(columns)}.")
     return columns[name], sort.startswith("-")
+
+
+def _from_cursor(
+    query: Select[R],
+    page: Page,
+    column: SortColumn,
+    id_column: InstrumentedAttribute[UUID],
+    *,
+    falls: bool,
+) -> Select[R]:
+    if page.cursor is None:
+        return query
+    return query.where(_after(page, column, id_column, falls=falls))
 
 
 def _after(

@@ -22,6 +22,9 @@ from hilum.grading import THRESHOLDS, Assessment, Grade, Thresholds, Verdict, as
 REGRADE_CHUNK = 200
 """Reports read at a time; a document of a long series takes tens of kilobytes."""
 
+BY_COMMAND = "command"
+"""Who asked, where nobody came by the API."""
+
 SORTS: SortColumns = {
     "created_at": ReportRow.created_at,
     "lesion_share": ReportRow.lesion_share,
@@ -205,11 +208,30 @@ def regrade(
     last = UUID(int=0)
     while rows := _graded_otherwise(session, thresholds, tenant_id, last):
         for row in rows:
-            yield _regrade_one(session, row, thresholds, dry_run=dry_run)
+            yield _regrade_one(session, row, thresholds, by=BY_COMMAND, dry_run=dry_run)
         last = rows[-1].id
         session.flush()
         # A whole archive of documents must not gather in memory.
         session.expunge_all()
+
+
+def regrade_report(
+    session: Session, tenant_id: UUID, job_id: UUID, thresholds: Thresholds, *, by: str
+) -> ReportRow:
+    """Grade the report of a tenant's job, unless these thresholds did; return its row.
+
+    Raises:
+        UnknownJob: there is no such job, or it is another tenant's.
+        ReportNotReady: the job has not ended.
+        UnknownReport: the job has ended without one.
+    """
+    of_job = _of(tenant_id).where(ReportRow.job_id == job_id)
+    row = session.scalar(of_job.with_for_update(of=ReportRow))
+    if row is None:
+        raise _not_ready(job_for(session, tenant_id, job_id))
+    if row.thresholds != thresholds.version:
+        _regrade_one(session, row, thresholds, by=by)
+    return row
 
 
 def _graded_otherwise(
@@ -222,7 +244,7 @@ def _graded_otherwise(
 
 
 def _regrade_one(
-    session: Session, row: ReportRow, thresholds: Thresholds, *, dry_run: bool
+    session: Session, row: ReportRow, thresholds: Thresholds, *, by: str, dry_run: bool = False
 ) -> Regraded:
     assessment = _assess_anew(row, thresholds)
     before = (row.thresholds, row.grade, row.verdict)
@@ -232,7 +254,8 @@ def _regrade_one(
             setattr(row, column, value)
         # A changed part of a JSON value is only noticed as a new value.
         row.document = row.document | {"assessment": asdict(assessment)}
-        record(session, row.job_id, "regraded", {"before": before, "after": after})
+        steps = {"by": by, "before": before, "after": after}
+        record(session, row.job_id, "regraded", steps)
     return Regraded(row.job_id, before, after)
 
 

@@ -3,10 +3,11 @@
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from db.tables import KeyRow, TenantRow, now
 from hilum.dicom.deidentify import POLICY, Policy
@@ -71,6 +72,41 @@ def set_policy(session: Session, tenant_name: str, policy: Policy | None) -> Non
     tenant.deidentification = None if policy is None else policy.to_json()
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much a hospital may have; None sets no limit.
+
+    Attributes:
+        jobs: that wait or run at a time.
+        bytes: of all its studies together, as they were sent.
+        requests: in a minute, by all of its keys.
+    """
+
+    jobs: int | None = None
+    bytes: int | None = None
+    requests: int | None = None
+
+
+def quota_of(session: Session, tenant_id: UUID) -> Quota:
+    """Return how much a hospital may have."""
+    columns = (TenantRow.max_jobs, TenantRow.max_bytes, TenantRow.max_requests)
+    return Quota(*session.execute(select(*columns).where(TenantRow.id == tenant_id)).one())
+
+
+def set_quota(session: Session, tenant_name: str, quota: Quota) -> None:
+    """Say how much a hospital may have; web servers believe the old requests for seconds more.
+
+    Raises:
+        InvalidRequest: there is no such hospital.
+    """
+    tenant = tenant_named(session, tenant_name)
+    tenant.max_jobs, tenant.max_bytes, tenant.max_requests = (
+        quota.jobs,
+        quota.bytes,
+        quota.requests,
+    )
+
+
 def list_tenants(session: Session) -> list[TenantRow]:
     """Return every hospital by name."""
     return list(session.scalars(select(TenantRow).order_by(TenantRow.name)))
@@ -105,10 +141,16 @@ def revoke_key(session: Session, tenant_name: str, label: str) -> int:
 
 def tenant_of_key(session: Session, key: str) -> TenantRow | None:
     """Return the hospital a valid key belongs to."""
+    found = valid_key(session, key)
+    return None if found is None else found.tenant
+
+
+def valid_key(session: Session, key: str) -> KeyRow | None:
+    """Return a key that was not revoked, with its hospital."""
     return session.scalar(
-        select(TenantRow)
-        .join(KeyRow, KeyRow.tenant_id == TenantRow.id)
+        select(KeyRow)
         .where(KeyRow.sha256 == _digest(key), KeyRow.revoked_at.is_(None))
+        .options(joinedload(KeyRow.tenant))
     )
 
 

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql.selectable import LateralFromClause
 
 from db.claims import Claim, claim_job
 from db.clock import from_now
@@ -106,6 +107,19 @@ def is_any_due(session: Session) -> bool:
     return bool(session.scalar(select(exists().where(IS_DUE))))
 
 
+def longest_wait_s(session: Session) -> float:
+    """Return how long the oldest job has waited that is due and not urgent; 0 where none is."""
+    first = _first_of_each()
+    waited_s = func.extract("epoch", func.now() - func.min(first.c.queued_at))
+    query = (
+        select(func.coalesce(waited_s, 0.0))
+        .select_from(TenantRow)
+        .join(URGENCIES, URGENCIES.c.rank > 0)
+        .join(first, true())
+    )
+    return float(session.scalars(query).one())
+
+
 def _begin(session: Session) -> bool:
     """Wait for the turn before; tell whether this one is for who has waited longest."""
     # Two workers that chose at once would choose the same job, or each other's hospital's.
@@ -129,18 +143,7 @@ def _is_kept_free(session: Session, rules: Rules) -> bool:
 
 
 def _next(rules: Rules, *, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
-    # The first of each hospital and urgency by the index: the length of the queue plays no part.
-    first = (
-        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
-        .where(
-            IS_DUE,
-            JobRow.tenant_id == TenantRow.id,
-            JobRow.priority_rank == URGENCIES.c.rank,
-        )
-        .order_by(JobRow.queued_at, JobRow.id)
-        .limit(1)
-        .lateral("first")
-    )
+    first = _first_of_each()
     own = aliased(JobRow)
     served_at = (
         select(func.max(own.started_at)).where(own.tenant_id == TenantRow.id).scalar_subquery()
@@ -162,4 +165,20 @@ def _next(rules: Rules, *, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
         .join(first, true())
         .order_by(*order)
         .limit(1)
+    )
+
+
+def _first_of_each() -> LateralFromClause:
+    """Return the job whose turn it would be, of a hospital and an urgency beside it in a query."""
+    # By the index: the length of the queue plays no part.
+    return (
+        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
+        .where(
+            IS_DUE,
+            JobRow.tenant_id == TenantRow.id,
+            JobRow.priority_rank == URGENCIES.c.rank,
+        )
+        .order_by(JobRow.queued_at, JobRow.id)
+        .limit(1)
+        .lateral("first")
     )

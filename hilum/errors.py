@@ -15,16 +15,19 @@ HilumError
 │   ├── RequestError           what was asked for
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
-│   │   ├── UnknownObject, UnreadableObject, UnknownDestination
+│   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch
 │   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled
-│   │   ├── NotCancellable, IdempotencyConflict
+│   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
 │   └── AccessError            who asked
 │       └── MissingKey, WrongKey
 ├── TransientError             the world is at fault: try again later
 │   ├── StorageFull, StorageUnavailable, QueueUnavailable, QueueStalled, DatabaseUnavailable
-│   └── ServerUnreachable, NetworkAbsent, GpuMemory, Undelivered
+│   ├── ServerUnreachable, NetworkAbsent, GpuMemory, Undelivered
+│   ├── QueueOverloaded
+│   └── QuotaExceeded          what the hospital may have
+│       └── TooManyJobs, TooManyBytes, TooManyRequests
 └── ConfigurationError         we are at fault: the process refuses to start
     └── MissingSetting, BrokenWeights, PendingMigrations, UnusableStorage
 
@@ -39,6 +42,11 @@ class HilumError(Exception):
     """Something Hilum can name."""
 
     code: ClassVar[str] = "error"
+
+    def __init__(self, *args: object, wait_s: int | None = None) -> None:
+        super().__init__(*args)
+        self.wait_s = wait_s
+        """Seconds until the same request may succeed, where that is known of this very one."""
 
     @property
     def message(self) -> str:
@@ -360,6 +368,30 @@ class NotCancellable(RequestError):
     code = "not_cancellable"
 
 
+class NotRetriable(RequestError):
+    """The job has nothing to be tried again, or another one stands in for it."""
+
+    code = "not_retriable"
+
+
+class NotPrioritisable(RequestError):
+    """The job no longer waits."""
+
+    code = "not_prioritisable"
+
+
+class UnknownBatch(RequestError):
+    """No batch of this tenant has this id."""
+
+    code = "unknown_batch"
+
+
+class BatchClosed(RequestError):
+    """The batch takes no more studies."""
+
+    code = "batch_closed"
+
+
 class IdempotencyConflict(RequestError):
     """The idempotency key was used for another request."""
 
@@ -478,6 +510,36 @@ class Undelivered(TransientError):
     """A destination did not take what was sent to it."""
 
     code = "undelivered"
+
+
+class QueueOverloaded(TransientError):
+    """Jobs have waited for too long to take more."""
+
+    code = "queue_overloaded"
+
+
+class QuotaExceeded(TransientError):
+    """The hospital has as much as it may have."""
+
+    code = "quota_exceeded"
+
+
+class TooManyJobs(QuotaExceeded):
+    """The hospital has as many jobs under way as it may have."""
+
+    code = "too_many_jobs"
+
+
+class TooManyBytes(QuotaExceeded):
+    """The hospital has as many bytes stored as it may have."""
+
+    code = "too_many_bytes"
+
+
+class TooManyRequests(QuotaExceeded):
+    """The hospital has asked as often in a minute as it may."""
+
+    code = "too_many_requests"
 
 
 # ── ConfigurationError ────────────────────────────────────────────────────────────────────────

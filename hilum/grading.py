@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from hilum.errors import InvalidRequest
+
 
 class Grade(StrEnum):
     """Severity by share of lung affected; see MOSMED for the source of the bins."""
@@ -72,6 +74,19 @@ MOSMED: Final = Thresholds(
 
 THRESHOLDS: Final[dict[str, Thresholds]] = {MOSMED.version: MOSMED}
 """Every set ever shipped, so that an old report can be explained."""
+
+
+def thresholds_named(version: str) -> Thresholds:
+    """Return the shipped thresholds of a version.
+
+    Raises:
+        InvalidRequest: there are none.
+    """
+    if version not in THRESHOLDS:
+        raise InvalidRequest(
+            f"There are no thresholds {version!r}; there are {', '.join(THRESHOLDS)}."
+        )
+    return THRESHOLDS[version]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,9 @@ what ended without a report goes back when somebody asks for it."""
 FINAL_STATES: Final = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED, State.QUARANTINED})
 """Nothing happens to a job in one of these by itself."""
 
+RETRIABLE: Final = frozenset(state for state in FINAL_STATES if State.QUEUED in TRANSITIONS[state])
+"""What ended without a report: somebody may ask for it again."""
+
 
 class Stage(StrEnum):
     """What a running job is doing, in order."""

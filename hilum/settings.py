@@ -92,6 +92,11 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the workers that take urgent jobs alone, rounded down.",
     )
+    max_queue_age_s: float = Field(
+        default=0,
+        ge=0,
+        description="Once the oldest job waits longer, only urgent ones are taken; 0 takes all.",
+    )
     task_time_limit_s: int = Field(
         default=3600, gt=0, description="A job running longer is stopped."
     )

@@ -2,6 +2,7 @@
 """The tables, one class each. What is asked of them stands in the file of the noun in `db/`."""
 
 from db.tables.base import Row, now
+from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
@@ -15,6 +16,8 @@ from db.tables.writings import WritingRow
 __all__ = [
     "OPEN",
     "ArtifactRow",
+    "BatchJobRow",
+    "BatchRow",
     "DeliveryRow",
     "DestinationRow",
     "FindingRow",

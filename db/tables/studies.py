@@ -56,6 +56,8 @@ class StudyRow(Row):
         ),
         # The newest upload of a study is found by it too.
         Index("ix_studies_tenant_uid", "tenant_id", "study_uid", "created_at", "id"),
+        # What a hospital has stored is summed up from the index alone.
+        Index("ix_studies_stored", "tenant_id", postgresql_include=["size_bytes"]),
         Index("ix_studies_tenant_patient", "tenant_id", "patient_id"),
         Index("ix_studies_tenant_accession", "tenant_id", "accession_number"),
     )

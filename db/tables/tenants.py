@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     ForeignKey,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -22,6 +23,12 @@ class TenantRow(Row):
     name: Mapped[str] = mapped_column(unique=True)
     deidentification: Mapped[dict[str, Any] | None]
     """`hilum.dicom.deidentify.Policy`, its key among it; None where nobody asked for any."""
+    max_jobs: Mapped[int | None]
+    """Most that wait or run at a time; None, here and below, sets no limit."""
+    max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    """Most of all its studies together, as they were sent."""
+    max_requests: Mapped[int | None]
+    """Most in a minute, by all of its keys."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -8,7 +8,7 @@ import pytest
 from cli import client as client_module
 from cli.client import Client, Order, error_of
 from cli.packing import Parcel
-from db.jobs import cancel_job
+from db.changes import cancel_job
 from db.session import Sessions
 from db.tables import TenantRow
 from hilum.errors import (

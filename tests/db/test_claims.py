@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from db.changes import cancel_job
 from db.claims import (
     EXHAUSTED,
     WORKER_LOST,
@@ -20,7 +21,7 @@ from db.claims import (
     take_back_overdue,
     wait_for_network,
 )
-from db.jobs import cancel_job, job_events
+from db.jobs import job_events
 from db.session import Sessions
 from db.steps import take_step
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow

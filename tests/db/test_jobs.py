@@ -1,14 +1,12 @@
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
-from db.claims import fail_job, finish_job, report_progress
+from db.claims import fail_job
 from db.jobs import (
     JobFilter,
-    cancel_job,
     find_job_by_idempotency_key,
     job_events,
     job_for,
@@ -16,12 +14,12 @@ from db.jobs import (
 )
 from db.pages import Page
 from db.session import Sessions
-from db.tables import JobRow, TenantRow
+from db.tables import BatchJobRow, BatchRow, TenantRow
 from db.tenants import add_tenant
 from hilum.catalogue import CT_LESIONS
-from hilum.errors import IdempotencyConflict, NotCancellable, UnknownJob
-from hilum.jobs import JobStopped, Priority, Stage, State
-from tests.db.factories import claim, finished_job, keep_study, make_report, queue_job
+from hilum.errors import IdempotencyConflict, UnknownJob
+from hilum.jobs import Priority, State
+from tests.db.factories import claim, finished_job, keep_study, queue_job
 
 
 def events_of(sessions: Sessions, job_id: UUID) -> list[str]:
@@ -173,8 +171,6 @@ def test_job_of_another_tenant_is_as_unknown_as_none(sessions: Sessions, tenant:
         for job_id in (other.id, uuid4()):
             with pytest.raises(UnknownJob, match=str(job_id)):
                 job_for(session, tenant.id, job_id)
-            with pytest.raises(UnknownJob, match=str(job_id)):
-                cancel_job(session, tenant.id, job_id)
         assert list_jobs(session, tenant.id, JobFilter(), Page()).rows == []
 
 
@@ -182,13 +178,19 @@ def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -
     with sessions.begin() as session:
         queue_job(session, tenant.id)
         one = queue_job(session, tenant.id, network="resnet101@2.0.0", priority=Priority.STAT)
-        claim(session, one)
+        fail_job(session, claim(session, one), "not_axial", "No.")
+        batch = BatchRow(tenant_id=tenant.id)
+        session.add(batch)
+        session.flush()
+        session.add(BatchJobRow(batch_id=batch.id, job_id=one.id))
         filters = [
-            JobFilter(state=State.RUNNING),
+            JobFilter(state=State.FAILED),
             JobFilter(priority=Priority.STAT),
             JobFilter(network="resnet101"),
             JobFilter(network="resnet101@2.0.0"),
             JobFilter(study_id=one.study_id),
+            JobFilter(batch_id=batch.id),
+            JobFilter(error_code="not_axial"),
             JobFilter(since=one.created_at),
         ]
 
@@ -199,61 +201,3 @@ def test_list_is_narrowed_by_each_field(sessions: Sessions, tenant: TenantRow) -
     assert all([job.id for job in jobs] == [one.id] for jobs in found)
     assert one.id not in {job.id for job in before}
     assert none == []
-
-
-# ── Stopping ──────────────────────────────────────────────────────────────────────────────────
-
-
-def test_waiting_job_is_cancelled_at_once(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        job = queue_job(session, tenant.id)
-
-        cancelled = cancel_job(session, tenant.id, job.id)
-
-    assert (cancelled.state, cancelled.finished_at is None) == (State.CANCELLED, False)
-    assert events_of(sessions, job.id) == ["submitted", "cancelled"]
-
-
-def test_running_job_is_asked_once_to_stop(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        job = queue_job(session, tenant.id)
-        held = claim(session, job)
-
-        for _ in range(2):
-            cancelled = cancel_job(session, tenant.id, job.id)
-
-        with pytest.raises(JobStopped):
-            report_progress(session, held, Stage.SLICES, 1, 2, lease_s=60)
-    assert (cancelled.state, cancelled.cancel_requested) == (State.RUNNING, True)
-    assert events_of(sessions, job.id) == ["submitted", "running", "cancel_requested"]
-
-
-def test_job_that_has_ended_cannot_be_cancelled(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        job = finished_job(session, tenant.id)
-
-        with pytest.raises(NotCancellable, match=r"succeeded.*expected it queued or running"):
-            cancel_job(session, tenant.id, job.id)
-
-
-def test_cancelling_and_finishing_at_once_leaves_one_outcome(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        jobs = [queue_job(session, tenant.id) for _ in range(6)]
-        held = {job.id: claim(session, job) for job in jobs}
-
-    def act(index: int) -> None:
-        job = jobs[index // 2]
-        with sessions.begin() as session:
-            if index % 2:
-                finish_job(session, held[job.id], make_report(), [])
-            else:
-                with suppress(NotCancellable):
-                    cancel_job(session, tenant.id, job.id)
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(act, range(12)))
-
-    with sessions.begin() as session:
-        assert {session.get_one(JobRow, job.id).state for job in jobs} == {State.SUCCEEDED}

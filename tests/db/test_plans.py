@@ -11,6 +11,20 @@ import pytest
 from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
+from db.admission import count_live_jobs, stored_bytes
+from db.batches import (
+    BatchFilter,
+    Wish,
+    add_batch,
+    check_open,
+    jobs_to_cancel,
+    list_batches,
+    repeated_batch,
+    standings,
+    submit_studies,
+    time_left_s,
+)
+from db.changes import cancel_job, retry_job
 from db.claims import claim_job, take_back_overdue, wait_for_network
 from db.contents import series_contents, study_contents
 from db.deliveries import count_deliveries
@@ -24,6 +38,7 @@ from db.dicomweb import (
 )
 from db.jobs import (
     JobFilter,
+    count_jobs_after,
     find_job_by_idempotency_key,
     job_events,
     job_for,
@@ -39,7 +54,7 @@ from db.notices import (
 from db.outlook import look_ahead
 from db.pages import Page
 from db.queue import count_by_state, count_tried_before, depths, flow
-from db.reports import ReportFilter, artifact_for, list_reports, report_for
+from db.reports import ReportFilter, artifact_for, list_reports, regrade_report, report_for
 from db.session import Sessions
 from db.studies import (
     StudyFilter,
@@ -49,15 +64,15 @@ from db.studies import (
     list_studies,
     study_for,
 )
-from db.tables import JobRow, NoticeRow, TenantRow, WebhookRow
+from db.tables import BatchRow, JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
-from db.turns import Rules, count_due, is_any_due, take_turn
+from db.turns import Rules, count_due, is_any_due, longest_wait_s, take_turn
 from db.webhooks import add_webhook, list_webhooks
 from db.workers import count_live, known_workers, live_workers
 from hilum.dicom.matching import match_of
-from hilum.grading import Verdict
-from hilum.jobs import State
-from tests.db.factories import STUDY_UID, claim, finished_job, queue_job
+from hilum.grading import MOSMED, Verdict
+from hilum.jobs import Priority, State
+from tests.db.factories import STUDY_UID, claim, finished_job, keep_study, queue_job
 
 NOW = datetime.now(UTC)
 
@@ -85,6 +100,23 @@ def send_again(case: Case) -> object:
     return send_notice_again(case.session, webhook, told.id)
 
 
+def full_batch(case: Case) -> BatchRow:
+    """A batch that has everything a batch can have."""
+    batch = add_batch(case.session, case.tenant_id, label=None, is_open=True)
+    assert batch is not None
+    running = queue_job(case.session, case.tenant_id)
+    claim(case.session, running)
+    wish = Wish("ct-lesions", "resnet50", Priority.ROUTINE, None, None)
+    studies = [case.job.study_id, running.study_id, keep_study(case.session, case.tenant_id).id]
+    submit_studies(case.session, batch, studies, wish, admit=lambda _: None)
+    return batch
+
+
+def cancelled_job(case: Case) -> JobRow:
+    job = queue_job(case.session, case.tenant_id)
+    return cancel_job(case.session, case.tenant_id, job.id)
+
+
 LISTS: dict[str, Ask] = {
     "studies": lambda c: list_studies(c.session, c.tenant_id, StudyFilter(), Page(limit=1)),
     "studies by date": lambda c: list_studies(
@@ -101,6 +133,7 @@ LISTS: dict[str, Ask] = {
     "reports by verdict": lambda c: list_reports(
         c.session, c.tenant_id, ReportFilter(verdict=Verdict.MILD), Page()
     ),
+    "batches": lambda c: list_batches(c.session, c.tenant_id, BatchFilter(), Page()),
     "studies of DICOMweb": lambda c: search_studies(c.session, dicomweb(c)),
     "log of a webhook": lambda c: list_notices(
         c.session, WebhookRow(id=uuid4()), NoticeFilter(), Page()
@@ -173,6 +206,26 @@ QUESTIONS: dict[str, Ask] = {
     "live workers": lambda c: live_workers(c.session),
     "how many workers live": lambda c: count_live(c.session),
     "known workers": lambda c: known_workers(c.session),
+    "jobs of a batch": lambda c: list_jobs(
+        c.session, c.tenant_id, JobFilter(batch_id=full_batch(c).id), Page()
+    ),
+    "jobs that failed alike": lambda c: list_jobs(
+        c.session, c.tenant_id, JobFilter(state=State.FAILED, error_code="x"), Page()
+    ),
+    "how many jobs": lambda c: count_jobs_after(
+        c.session, c.tenant_id, JobFilter(state=State.FAILED), Page()
+    ),
+    "standing of a batch": lambda c: standings(c.session, [full_batch(c).id]),
+    "time left of a batch": lambda c: time_left_s(c.session, full_batch(c).id),
+    "jobs of a batch to cancel": lambda c: jobs_to_cancel(c.session, full_batch(c).id),
+    "batch by key": lambda c: repeated_batch(c.session, c.tenant_id, "K1", ""),
+    "whether a batch is open": lambda c: check_open(c.session, c.tenant_id, full_batch(c).id),
+    "live jobs of a hospital": lambda c: count_live_jobs(c.session, c.tenant_id),
+    "bytes of a hospital": lambda c: stored_bytes(c.session, c.tenant_id),
+    "age of the queue": lambda c: longest_wait_s(c.session),
+    "cancel": lambda c: cancel_job(c.session, c.tenant_id, queue_job(c.session, c.tenant_id).id),
+    "retry": lambda c: retry_job(c.session, c.tenant_id, cancelled_job(c).id),
+    "regrade": lambda c: regrade_report(c.session, c.tenant_id, c.job.id, MOSMED, by="nobody"),
     "key": lambda c: tenant_of_key(c.session, "hilum_nobody"),
 }
 

@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.changes import cancel_job
 from db.claims import Claim, give_back
-from db.jobs import cancel_job
 from db.session import Sessions
 from db.tables import JobRow, TenantRow
 from db.tenants import add_tenant

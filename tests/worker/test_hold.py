@@ -3,8 +3,8 @@ import time
 import pytest
 from sqlalchemy import Engine, event
 
+from db.changes import cancel_job
 from db.claims import take_back_overdue
-from db.jobs import cancel_job
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, TenantRow
 from hilum.jobs import JobStopped, Stage

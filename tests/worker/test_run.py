@@ -11,8 +11,9 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from db.changes import cancel_job
 from db.claims import take_back_overdue
-from db.jobs import cancel_job, job_events
+from db.jobs import job_events
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
 from hilum.errors import GpuMemory, NotAxial, StorageFull

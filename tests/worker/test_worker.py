@@ -10,7 +10,7 @@ import pytest
 from celery import Celery
 from sqlalchemy import select
 
-from db.jobs import cancel_job
+from db.changes import cancel_job
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, NoticeRow, ReportRow, TenantRow
 from hilum.jobs import Priority, State
