@@ -40,13 +40,22 @@ by_key_or_link = KeyOrLink(
 
 
 @by_key.verify_token  # type: ignore[untyped-decorator]  # Flask-HTTPAuth ships no types
-def _tenant_of_key(key: str) -> Access:
-    return Access(parts().keys.tenant_id(key, parts().sessions))
+def enter(key: str) -> Access:
+    """Return what the holder of a key may see; the call counts as one of the hospital's requests.
+
+    Raises:
+        WrongKey: the key is not valid.
+        TooManyRequests: the hospital has asked as often in a minute as it may.
+    """
+    known = parts().keys.find(key, parts().sessions)
+    if known.max_requests is not None:
+        parts().turnstile.count(known.tenant_id, most=known.max_requests)
+    return Access(known.tenant_id, by=f"key {known.label}")
 
 
 @by_key_or_link.verify_token  # type: ignore[untyped-decorator]  # likewise
 def _tenant_of_either(token: str) -> Access:
-    return parts().links.read(token) if _has_link() else _tenant_of_key(token)
+    return parts().links.read(token) if _has_link() else enter(token)
 
 
 def _has_link() -> bool:
@@ -66,6 +75,11 @@ def access() -> Access:
     """Return what the caller of this request may see."""
     found: Access = g.flask_httpauth_user
     return found
+
+
+def caller() -> str:
+    """Return who called, as the events of a job have it."""
+    return access().by
 
 
 def tenant_id() -> UUID:

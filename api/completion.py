@@ -5,7 +5,7 @@ import os
 from uuid import UUID
 
 from api.announcement import Announcement
-from api.intake import check_repeat, take_in
+from api.intake import check_orderable, check_repeat, take_in
 from api.orders import Order
 from api.partial import DATA, Outcome, Partial
 from api.parts import Parts
@@ -52,7 +52,7 @@ def _job_of(partial: Partial, tenant_id: UUID, parts: Parts) -> JobRow:
     if job is not None:
         return job
     # Nothing is stored for a job that cannot be.
-    announcement.order.find_network()
+    check_orderable(announcement.order, parts)
     with parts.spool.folder() as folder:
         # A second name for the bytes: unpacking removes it, and they are there for another try.
         os.link(partial.folder / DATA, folder / "body")

@@ -24,7 +24,8 @@ from api.spool import SpoolFile
 from db.titles import find_title
 from hilum.dicom.identifiers import read_identifiers
 from hilum.dicom.syntaxes import readable_syntaxes
-from hilum.errors import StorageFull
+from hilum.errors import QueueOverloaded, QuotaExceeded, StorageFull
+from hilum.jobs import Priority
 from hilum.logs import describe_crash
 from hilum.storage import check_free
 
@@ -68,6 +69,11 @@ class Caller:
     tenant_id: UUID
     asked: dict[str, str]
     title: str
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent its studies are."""
+        return Priority(self.asked.get("priority", Priority.ROUTINE))
 
 
 log = structlog.get_logger(__name__)
@@ -139,8 +145,8 @@ class Scp:
         """Keep one instance; success is said once it is safe."""
         try:
             return self._take(event, self._callers[event.assoc])
-        except StorageFull as error:
-            log.warning("dimse.full", message=error.message)
+        except (StorageFull, QuotaExceeded, QueueOverloaded) as error:
+            log.warning("dimse.full", code=error.code, message=error.message)
             return Status.OUT_OF_RESOURCES
         except OSError as error:
             log.error("dimse.crashed", **describe_crash(error))  # noqa: TRY400 - a path may hold a UID alone
@@ -149,6 +155,7 @@ class Scp:
     def _take(self, event: Event, caller: Caller) -> Status:
         settings, spool = self._parts.settings, self._parts.spool
         request, data = cast("C_STORE", event.request), event.encoded_dataset()
+        self._parts.room.check(caller.tenant_id, caller.priority, len(data))
         check_free(spool.home, needed=len(data), min_free_mb=settings.min_free_mb)
         with spool.folder() as folder:
             with SpoolFile(folder / "instance") as file:

@@ -66,6 +66,10 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnreadableObject: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ReportNotReady: HTTPStatus.CONFLICT,
     errors.NotCancellable: HTTPStatus.CONFLICT,
+    errors.NotRetriable: HTTPStatus.CONFLICT,
+    errors.NotPrioritisable: HTTPStatus.CONFLICT,
+    errors.UnknownBatch: HTTPStatus.NOT_FOUND,
+    errors.BatchClosed: HTTPStatus.CONFLICT,
     errors.UnknownUpload: HTTPStatus.NOT_FOUND,
     errors.UploadLocked: HTTPStatus.LOCKED,
     errors.OffsetMismatch: HTTPStatus.CONFLICT,
@@ -77,6 +81,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.AccessError: HTTPStatus.UNAUTHORIZED,
     # The world.
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
     errors.TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     # A running server whose installation changed under it.
     errors.ConfigurationError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -88,9 +93,13 @@ RETRY_AFTER_S: Final[Mapping[type[HilumError], int]] = {
     errors.UploadLocked: 5,
     errors.TooManyUploads: 60,
     errors.StorageFull: 60,
+    errors.QueueOverloaded: 60,
+    errors.QuotaExceeded: 60,
+    # Nothing that is stored goes by itself.
+    errors.TooManyBytes: 3600,
     errors.TransientError: 10,
 }
-"""How long a client should wait, of the errors that pass."""
+"""How long a client should wait, of the errors that pass and do not know it themselves."""
 
 HTTP_CODE: Final[Mapping[HTTPStatus, str]] = {
     HTTPStatus.BAD_REQUEST: errors.InvalidRequest.code,
@@ -159,7 +168,7 @@ def _hilum_error(error: HilumError) -> Response:
     response = problem(status, code=error.code, title=error.title, detail=error.message)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = _challenge(error)
-    if wait_s := _nearest(RETRY_AFTER_S, type(error), 0):
+    if wait_s := error.wait_s or _nearest(RETRY_AFTER_S, type(error), 0):
         response.headers["Retry-After"] = str(wait_s)
     return response
 
@@ -187,8 +196,15 @@ def _invalid(error: HTTPError) -> Response:
 
 
 def explain(fields: Mapping[str, Any]) -> str:
-    """Return what is wrong with the fields of a request: marshmallow has a list for each."""
-    return " ".join(f"{name}: {' '.join(problems)}" for name, problems in fields.items())
+    """Return what is wrong with the fields of a request: marshmallow has a list for each.
+
+    Of fields within a field it has a mapping, by name or by place in a list.
+    """
+    return " ".join(f"{name}: {_sentences(problems)}" for name, problems in fields.items())
+
+
+def _sentences(problems: Any) -> str:
+    return explain(problems) if isinstance(problems, Mapping) else " ".join(problems)
 
 
 def _sentences(problems: Any) -> list[str]:

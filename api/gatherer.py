@@ -30,7 +30,7 @@ AGAIN_S: Final = 30.0
 """Before a study is tried again that could not be taken in."""
 
 PASSING: Final = (HilumError, OperationalError, InterfaceError, OSError)
-"""The disk is full, the database is away: the study waits where it is."""
+"""The disk is full, the queue too long, the database away: the study waits where it is."""
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +106,7 @@ class Gatherer:
         settings = self._parts.settings
         try:
             order = Order.of(study.tenant_id, study.asked, idempotency_key=None, settings=settings)
-            accept(all_clear, order, self._parts)
+            accept(all_clear, order, self._parts, is_promised=True)
         except InputError as error:
             # Whoever sent it was told that it is safe; it is kept, and the log says why no job came.
             study_id = keep(all_clear, study.tenant_id, self._parts)

@@ -22,6 +22,8 @@ from api.confidential import Cleared, cleared
 from api.orders import Order
 from api.parts import Parts
 from api.spool import SpooledFile
+from db.admission import check_bytes, check_jobs, check_queue
+from db.batches import check_open, join_batch
 from db.jobs import check_same, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
@@ -62,6 +64,24 @@ class Arrival:
     content_sha256: str
     deidentification: dict[str, Any] | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self.files.values())
+
+
+def check_orderable(order: Order, parts: Parts) -> None:
+    """Make sure of what is known before a study is there: its network, and the batch it joins.
+
+    Raises:
+        UnknownNetwork, BrokenWeights, NetworkAbsent, MissingSetting: the network is not there.
+        UnknownBatch, BatchClosed: no study joins the batch.
+    """
+    order.find_network()
+    if order.batch_id is not None:
+        with parts.sessions.begin() as session:
+            check_open(session, order.tenant_id, order.batch_id)
+
 
 def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
     """Keep the study that files hold and queue a job for it; return the job there is otherwise.
@@ -71,21 +91,35 @@ def take_in(files: Sequence[SpooledFile], order: Order, parts: Parts) -> JobRow:
         IdempotencyConflict: the idempotency key was used for another study.
         NotDeidentifiable, BurnedInText: the hospital keeps no patients here, and of these files
             nothing would be left.
+        QuotaExceeded, QueueOverloaded: there is no room for another job or study; nothing was kept.
         StorageFull: the disk is nearly full; nothing was kept.
     """
     with cleared(files, order.tenant_id, parts) as all_clear:
         return accept(all_clear, order, parts)
 
 
-def accept(all_clear: Cleared, order: Order, parts: Parts) -> JobRow:
-    """Do as `take_in` does with files that may be kept."""
+def accept(all_clear: Cleared, order: Order, parts: Parts, *, is_promised: bool = False) -> JobRow:
+    """Do as `take_in` does with files that may be kept.
+
+    Args:
+        all_clear: the files.
+        order: what is to be done.
+        parts: of this process.
+        is_promised: whoever sent them was told that they are safe: it is too late to say that
+            there is no room for their bytes.
+    """
     arrival = _look_at(all_clear.files, all_clear.account)
     slice_count = _slice_count(arrival.study)
 
     def order_it(session: Session, study_id: UUID) -> tuple[JobRow, bool]:
         return submit(session, order, study_id, slice_count)
 
-    job, is_new = _remember(arrival, order.tenant_id, parts, order_it)
+    def make_room(session: Session) -> None:
+        admit(session, order)
+        if not is_promised:
+            check_bytes(session, order.tenant_id, more=arrival.size)
+
+    job, is_new = _remember(arrival, order.tenant_id, parts, order_it, make_room)
     _log(arrival, job_id=str(job.id), is_new=is_new)
     if is_new:
         parts.bell.ring()
@@ -100,7 +134,9 @@ def keep(all_clear: Cleared, tenant_id: UUID, parts: Parts) -> UUID:
         StorageFull: the disk is nearly full; nothing was kept.
     """
     arrival = _look_at(all_clear.files, all_clear.account)
-    study_id = _remember(arrival, tenant_id, parts, lambda _session, study_id: study_id)
+    study_id = _remember(
+        arrival, tenant_id, parts, lambda _session, study_id: study_id, lambda _session: None
+    )
     _log(arrival, study_id=str(study_id))
     return study_id
 
@@ -125,14 +161,36 @@ def check_repeat(job: JobRow, order: Order) -> None:
     )
 
 
+def admit(session: Session, order: Order, jobs: int = 1) -> None:
+    """Make sure that there is room for the new jobs of an order.
+
+    Raises:
+        QueueOverloaded: the queue is too old to take more that is not urgent.
+        TooManyJobs: the hospital has as many under way as it may have.
+    """
+    check_queue(session, order.priority, max_age_s=order.settings.max_queue_age_s)
+    check_jobs(session, order.tenant_id, more=jobs)
+
+
 def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> tuple[JobRow, bool]:
-    """Queue what an order asks for; return the job and whether it is new.
+    """Queue what an order asks for, in its batch; return the job and whether it is new.
 
     Raises:
         IdempotencyConflict: the idempotency key was used for another request.
         UnknownNetwork, BrokenWeights, NetworkAbsent, MissingSetting: the job would be new, and its
             network is not there.
+        QuotaExceeded, QueueOverloaded: it would be new, and there is no room for it.
+        UnknownBatch, BatchClosed: no study joins its batch.
     """
+    job, is_new = _submit(session, order, study_id, slice_count)
+    if order.batch_id is not None:
+        join_batch(session, order.tenant_id, order.batch_id, job.id)
+    return job, is_new
+
+
+def _submit(
+    session: Session, order: Order, study_id: UUID, slice_count: int
+) -> tuple[JobRow, bool]:
     repeated = repeated_job(
         session,
         order.tenant_id,
@@ -155,6 +213,7 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
         idempotency_key=order.idempotency_key,
         callback_url=order.callback_url,
         request_id=get_contextvars().get("request_id"),
+        admit=lambda: admit(session, order),
     )
 
 
@@ -203,12 +262,19 @@ def _first_of_each(
         others.add(digest)
 
 
-def _remember(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
-    """Act on the study that is kept already, else keep it first."""
+def _remember(
+    arrival: Arrival,
+    tenant_id: UUID,
+    parts: Parts,
+    act: Act[T],
+    make_room: Callable[[Session], None],
+) -> T:
+    """Act on the study that is kept already, else make sure that there is room and keep it first."""
     with parts.sessions.begin() as session:
         row = find_study(session, tenant_id, arrival.content_sha256)
         if row is not None:
             return act(session, row.id)
+        make_room(session)
     return _keep(arrival, tenant_id, parts, act)
 
 
@@ -259,7 +325,7 @@ def _attributes(study: Study) -> dict[str, Attributes]:
 
 
 def _store(arrival: Arrival, prefix: str, store: StudyStore) -> dict[str, StoredFile]:
-    store.check_space(sum(file.size for file in arrival.files.values()))
+    store.check_space(arrival.size)
     stored = {}
     for series in arrival.study.series:
         for instance in series.instances:

@@ -3,12 +3,13 @@
 
 import hashlib
 import time
+from dataclasses import dataclass
 from threading import Lock
 from typing import Final
 from uuid import UUID
 
 from db.session import Sessions
-from db.tenants import tenant_of_key
+from db.tenants import valid_key
 from hilum.errors import WrongKey
 
 REMEMBER_S: Final = 5.0
@@ -18,32 +19,48 @@ REMEMBER_KEYS: Final = 1024
 """Keys remembered at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a valid key says of its caller.
+
+    Attributes:
+        tenant_id: the hospital.
+        label: of the key.
+        max_requests: of the hospital in a minute; None sets no limit.
+    """
+
+    tenant_id: UUID
+    label: str
+    max_requests: int | None
+
+
 class KnownKeys:
-    """The tenants of keys seen in the last seconds."""
+    """Who calls by the keys seen in the last seconds."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._tenants: dict[bytes, tuple[UUID, float]] = {}
+        self._known: dict[bytes, tuple[Known, float]] = {}
 
-    def tenant_id(self, key: str, sessions: Sessions) -> UUID:
-        """Return the tenant of a key.
+    def find(self, key: str, sessions: Sessions) -> Known:
+        """Return who calls by a key.
 
         Raises:
             WrongKey: no tenant has this key, or it was revoked.
         """
         digest = hashlib.sha256(key.encode()).digest()
-        tenant_id, until = self._tenants.get(digest, (None, 0.0))
-        if tenant_id is not None and time.monotonic() < until:
-            return tenant_id
+        known, until = self._known.get(digest, (None, 0.0))
+        if known is not None and time.monotonic() < until:
+            return known
         with sessions.begin() as session:
-            tenant = tenant_of_key(session, key)
-        if tenant is None:
+            row = valid_key(session, key)
+        if row is None:
             raise WrongKey
-        self._remember(digest, tenant.id)
-        return tenant.id
+        known = Known(row.tenant_id, row.label, row.tenant.max_requests)
+        self._remember(digest, known)
+        return known
 
-    def _remember(self, digest: bytes, tenant_id: UUID) -> None:
+    def _remember(self, digest: bytes, known: Known) -> None:
         with self._lock:
-            if len(self._tenants) >= REMEMBER_KEYS:
-                self._tenants.clear()
-            self._tenants[digest] = (tenant_id, time.monotonic() + REMEMBER_S)
+            if len(self._known) >= REMEMBER_KEYS:
+                self._known.clear()
+            self._known[digest] = (known, time.monotonic() + REMEMBER_S)

@@ -24,10 +24,12 @@ class Access:
     Attributes:
         tenant_id: the rows of this tenant.
         job_id: this job alone; None with an API key.
+        by: who calls, as the events of a job have it.
     """
 
     tenant_id: UUID
     job_id: UUID | None = None
+    by: str = "link"
 
     def check_job(self, job_id: UUID) -> None:
         """Make sure that the caller may see a job.

@@ -21,6 +21,9 @@ from hilum.settings import Settings
 
 PRINTABLE: Final = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
 
+ID: Final = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+"""An id as text."""
+
 
 class OrderJSON(Schema):
     """How a study is to be analysed."""
@@ -45,6 +48,16 @@ class OrderJSON(Schema):
     )
     callback_url = String(
         metadata={"description": "Address that is sent the job once it has ended.", "format": "uri"}
+    )
+
+
+class UploadOrderJSON(OrderJSON):
+    """How a study is to be analysed that somebody follows together with others."""
+
+    # Text, not a UUID: an order travels on as it was written.
+    batch = String(
+        validate=Regexp(rf"^{ID}$", error="Must be the id of a batch."),
+        metadata={"description": "Id of an open batch that the job joins.", "format": "uuid"},
     )
 
 
@@ -74,6 +87,7 @@ class Order:
         callback_url: whom to tell at the end.
         idempotency_key: names this request among the tenant's.
         settings: of the installation, which has the networks.
+        batch_id: what the job joins; None where nobody follows it together with others.
     """
 
     tenant_id: UUID
@@ -83,6 +97,7 @@ class Order:
     callback_url: str | None
     idempotency_key: str | None
     settings: Settings
+    batch_id: UUID | None = None
 
     @classmethod
     def of(
@@ -111,6 +126,7 @@ class Order:
             callback_url=callback_url,
             idempotency_key=idempotency_key,
             settings=settings,
+            batch_id=UUID(asked["batch"]) if "batch" in asked else None,
         )
 
     def find_network(self) -> str:
@@ -144,7 +160,7 @@ def _find(asked: str, settings: Settings, pipeline: PipelineCard) -> Entry:
 
 def _load(fields: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        loaded: dict[str, Any] = OrderJSON().load(dict(fields))
+        loaded: dict[str, Any] = UploadOrderJSON().load(dict(fields))
     except ValidationError as error:
         raise InvalidRequest(explain(dict(error.messages_dict))) from error
     return loaded

@@ -12,6 +12,7 @@ from apiflask import APIBlueprint
 from flask import redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
+from api.auth import enter
 from api.errors import status_of
 from api.health import find_troubles
 from api.links import LINK_S, Access
@@ -67,8 +68,8 @@ def open_list() -> Response:
     key = request.form.get("key", "").strip()[:LONGEST_KEY]
     if not key:
         raise MissingKey("The form holds no key.")
-    tenant_id = parts().keys.tenant_id(key, parts().sessions)
-    return redirect(url_for("pages.status", token=parts().links.token(tenant_id)), 303)
+    token = parts().links.token(enter(key).tenant_id)
+    return redirect(url_for("pages.status", token=token), 303)
 
 
 @pages.get("/jobs/<uuid:job_id>")

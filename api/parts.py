@@ -11,7 +11,9 @@ from api.inbox import Inbox
 from api.keys import KnownKeys
 from api.links import Links
 from api.queue import Bell
+from api.room import Room
 from api.spool import Spool
+from api.turnstile import Turnstile
 from db.session import Sessions, make_engine, make_sessions
 from hilum.settings import Settings
 from hilum.storage import StudyStore
@@ -33,6 +35,8 @@ class Parts:
         bell: tells the workers.
         keys: who called a moment ago.
         links: signs and reads links for people.
+        turnstile: counts the requests of hospitals.
+        room: tells where hospitals have none left.
     """
 
     settings: Settings
@@ -44,27 +48,33 @@ class Parts:
     bell: Bell
     keys: KnownKeys
     links: Links
+    turnstile: Turnstile
+    room: Room
 
     @classmethod
     def assemble(cls, settings: Settings) -> Self:
         """Make every part; nothing is connected to yet."""
         engine = make_engine(settings.database_url)
+        sessions = make_sessions(engine)
         return cls(
             settings=settings,
             engine=engine,
-            sessions=make_sessions(engine),
+            sessions=sessions,
             store=StudyStore.open(settings.storage_url, min_free_mb=settings.min_free_mb),
             spool=Spool.open(settings.spool_dir),
             inbox=Inbox.open(settings),
             bell=Bell(settings.redis_url),
             keys=KnownKeys(),
             links=Links(settings.secret_key),
+            turnstile=Turnstile(settings.redis_url),
+            room=Room(sessions, max_queue_age_s=settings.max_queue_age_s),
         )
 
     def close(self) -> None:
         """Let go of connections and of the spool."""
         self.spool.close()
         self.bell.close()
+        self.turnstile.close()
         self.engine.dispose()
 
 

@@ -39,15 +39,16 @@ class Bell:
             task_serializer="json",
         )
 
-    def ring(self) -> bool:
-        """Tell some worker that there is one more job, and tell whether the broker took it."""
+    def ring(self, times: int = 1) -> bool:
+        """Tell workers that there are so many more jobs, and tell whether the broker took it."""
         try:
-            self._app.send_task(
-                TAKE_TURN,
-                queue=QUEUE,
-                retry=True,
-                retry_policy=dict(RETRY),
-            )
+            for _ in range(times):
+                self._app.send_task(
+                    TAKE_TURN,
+                    queue=QUEUE,
+                    retry=True,
+                    retry_policy=dict(RETRY),
+                )
         except (CeleryError, KombuError, OSError) as error:
             log.warning("queue.unheard", error=type(error).__name__)
             return False

@@ -17,6 +17,7 @@ from api.announcement import Announcement
 from api.auth import by_key, tenant_id
 from api.body import Body
 from api.completion import finish, submitted_before
+from api.intake import check_orderable
 from api.partial import Partial
 from api.parts import parts
 from api.schemas.uploads import (
@@ -57,10 +58,13 @@ STALL_S: Final = 20.0
 
 CHUNK_PROBLEMS: Final[dict[int, str]] = {
     400: "The chunk broke off, or its checksum is by an unknown algorithm.",
+    404: "There is no such upload or batch.",
+    409: "The upload stands at another offset, or its batch is closed.",
     412: "The client speaks another version of tus.",
     413: "There are more bytes than were announced, or than are taken.",
     415: "The chunk or the file is of a kind that is not read.",
     460: "The chunk is not what its checksum says; it was not kept.",
+    429: "The hospital has as much as it may have; what came is kept.",
     507: "The disk is nearly full; what came is kept.",
 }
 
@@ -86,7 +90,7 @@ def _tell_abilities(response: Response) -> Response:
 @speaks_tus
 @resumable.input(AnnounceHeaders, location="headers", arg_name="headers")
 @resumable.output(UploadJSON, status_code=201, headers=AnnouncedHeaders)
-@resumable.doc(responses=CHUNK_PROBLEMS | {429: "Too many uploads are under way."})
+@resumable.doc(responses=CHUNK_PROBLEMS | {429: "Too many uploads are under way, or jobs."})
 def announce(headers: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Announce a study that will be sent in pieces.
 
@@ -98,7 +102,7 @@ def announce(headers: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, st
     checksum = _checksum(headers)
     order = Announcement.of(metadata, tenant_id(), parts().settings).order
     if submitted_before(order, parts()) is None:
-        order.find_network()
+        check_orderable(order, parts())
     partial = _shelf().add(tenant_id(), length=length, metadata=metadata)
     if request.mimetype == CHUNK_TYPE:
         partial = _begin(partial, checksum)
@@ -132,7 +136,6 @@ def show(upload_id: UUID) -> tuple[dict[str, Any], int, dict[str, str]]:
     extensions={"requestBody": CHUNK_BODY},
     responses=CHUNK_PROBLEMS
     | {
-        409: "The upload stands at another offset.",
         410: "The study could not be taken.",
         423: "Another request is writing to the upload.",
     },

@@ -11,10 +11,10 @@ from marshmallow import RAISE
 from api import exports
 from api.auth import by_key, tenant_id
 from api.exports import csv_response
-from api.intake import check_repeat, take_in
+from api.intake import check_orderable, check_repeat, take_in
 from api.jobs import answer_job
 from api.lists import StudiesQuery, Wanted
-from api.orders import Order, OrderJSON, UploadHeaders
+from api.orders import Order, UploadHeaders, UploadOrderJSON
 from api.parts import parts
 from api.schemas.fields import BINARY, CSV
 from api.schemas.jobs import JobHeaders, JobJSON
@@ -46,6 +46,7 @@ UPLOAD_BODY: Final = {
                     "network": {"type": "string"},
                     "priority": {"type": "string"},
                     "callback_url": {"type": "string", "format": "uri"},
+                    "batch": {"type": "string", "format": "uuid"},
                 },
             }
         },
@@ -56,7 +57,7 @@ UPLOAD_BODY: Final = {
 
 @studies.post("")
 @studies.auth_required(by_key)
-@studies.input(OrderJSON, location="query", arg_name="query", unknown=RAISE)
+@studies.input(UploadOrderJSON, location="query", arg_name="query", unknown=RAISE)
 @studies.input(UploadHeaders, location="headers", arg_name="headers")
 @studies.output(JobJSON, status_code=202, headers=JobHeaders)
 @studies.doc(
@@ -64,7 +65,10 @@ UPLOAD_BODY: Final = {
     responses={
         400: "The bytes did not arrive as they were sent.",
         413: "The upload is too large.",
+        404: "There is no such batch.",
+        409: "The batch is closed.",
         415: "The body is of a kind that is not read.",
+        429: "The hospital has as much as it may have.",
         507: "The disk is nearly full.",
     },
 )
@@ -99,12 +103,12 @@ def _submit(query: dict[str, Any], key: str | None) -> JobRow:
     # What is wrong with the query is said before a gigabyte is sent; a form may yet name a network.
     asked = _order(query, key)
     if asked.network_asked is not None or request.mimetype != FORM_TYPE:
-        asked.find_network()
+        check_orderable(asked, parts())
     with parts().spool.folder() as folder:
         upload = receive(folder, parts().settings)
         order = _order({**query, **upload.fields}, key)
         # Nothing is stored for a job that cannot be.
-        order.find_network()
+        check_orderable(order, parts())
         return take_in(upload.files, order, parts())
 
 

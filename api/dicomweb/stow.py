@@ -73,7 +73,9 @@ def _store(query: dict[str, Any], study_uid: str | None) -> Response:
     if accepted and not accepted.best_match(JSON_TYPES):
         abort(HTTPStatus.NOT_ACCEPTABLE, f"The answer is {DICOM_JSON}; Accept excludes it.")
     # What is asked for and cannot be had is said before a gigabyte is sent.
-    Order.of(tenant_id(), query, idempotency_key=None, settings=parts().settings).find_network()
+    order = Order.of(tenant_id(), query, idempotency_key=None, settings=parts().settings)
+    order.find_network()
+    parts().room.check(tenant_id(), order.priority, request.content_length or 0)
     with parts().spool.folder() as folder:
         received = receive_related(folder, parts().settings)
         outcomes = [_judge(part, study_uid) for part in received]
