@@ -6,6 +6,8 @@ from typing import Final, cast
 from apiflask import APIFlask
 from flask.json.provider import DefaultJSONProvider
 
+from api.actions import actions
+from api.batches import batches
 from api.catalogue import catalogue
 from api.deliveries import deliveries
 from api.dicomweb import dicomweb
@@ -29,6 +31,8 @@ BLUEPRINTS: Final = (
     studies,
     resumable,
     jobs,
+    actions,
+    batches,
     deliveries,
     webhooks,
     reports,

@@ -9,17 +9,17 @@ from apiflask import APIBlueprint, fields
 from flask import Response, url_for
 
 from api import exports
-from api.auth import by_key, tenant_id
+from api.auth import by_key, caller, tenant_id
 from api.exports import csv_response
 from api.intake import submit
 from api.lists import JobsQuery, Wanted
-from api.orders import Order, OrderJSON, UploadHeaders
+from api.orders import Order, UploadHeaders, UploadOrderJSON
 from api.parts import parts
 from api.schemas.fields import CSV
 from api.schemas.jobs import EventsJSON, JobHeaders, JobJSON, JobsJSON, PollHeaders
+from db.changes import cancel_job
 from db.jobs import (
     JobFilter,
-    cancel_job,
     iterate_jobs,
     job_events,
     job_for,
@@ -28,7 +28,7 @@ from db.jobs import (
 from db.outlook import Outlook, look_ahead
 from db.studies import study_for
 from db.tables import JobRow
-from hilum.jobs import Stage, State
+from hilum.jobs import RETRIABLE, Stage, State
 
 jobs = APIBlueprint("jobs", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -36,7 +36,7 @@ POLL_S: Final[Mapping[State, int]] = {State.QUEUED: 2, State.RUNNING: 1}
 """When a client should ask again; a final state is not asked for again."""
 
 
-class JobOrderJSON(OrderJSON):
+class JobOrderJSON(UploadOrderJSON):
     """A run of a pipeline over a study that is kept already."""
 
     study_id = fields.UUID(required=True)
@@ -69,8 +69,10 @@ def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
 @jobs.doc(
     responses={
         400: "The body is no JSON.",
-        404: "There is no such study.",
+        404: "There is no such study or batch.",
+        409: "The batch is closed.",
         413: "The body is too large.",
+        429: "The hospital has as much as it may have.",
     }
 )
 def submit_again(headers: dict[str, Any], order: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
@@ -119,7 +121,7 @@ def cancel(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
     One that waits ends at once; one that runs is asked to stop and ends within moments.
     """
     with parts().sessions.begin() as session:
-        cancel_job(session, tenant_id(), job_id)
+        cancel_job(session, tenant_id(), job_id, by=caller())
     with parts().sessions.begin() as session:
         job = job_for(session, tenant_id(), job_id)
     return answer_job(job, 200)
@@ -198,6 +200,9 @@ def _links(job: JobRow) -> dict[str, str | None]:
         "report": url_for("reports.show", job_id=job.id) if is_done else None,
         "deliveries": f"{self}/deliveries" if is_done else None,
         "cancel": None if job.is_final else self,
+        "retry": f"{self}/retry" if job.state in RETRIABLE else None,
+        "prioritise": self if job.state is State.QUEUED else None,
+        "rerun": f"{self}/rerun",
         "page": page_link(job),
     }
 

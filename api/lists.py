@@ -21,6 +21,8 @@ from apiflask.validators import Length, OneOf, Range, Regexp
 from flask import request
 from marshmallow import RAISE
 
+from db.batches import SORTS as BATCH_SORTS
+from db.batches import BatchFilter
 from db.jobs import SORTS as JOB_SORTS
 from db.jobs import JobFilter
 from db.notices import SORTS as NOTICE_SORTS
@@ -44,10 +46,11 @@ NAME: Final = Regexp(r"^[a-z0-9-]{1,64}$", error="Must be a name of letters, dig
 NETWORK: Final = Regexp(
     r"^[a-z0-9-]{1,64}(@[0-9.]{1,40})?$", error="Must be a name, or a name, @ and a version."
 )
+CODE: Final = Regexp(r"^[a-z0-9_]{1,64}$", error="Must be a code of letters and underscores.")
 UID: Final = Regexp(r"^[0-9.]{1,64}$", error="Must be a DICOM UID.")
 SHARE: Final = Range(0, 1)
 
-F = TypeVar("F", JobFilter, StudyFilter, ReportFilter, NoticeFilter)
+F = TypeVar("F", JobFilter, BatchFilter, StudyFilter, ReportFilter, NoticeFilter)
 
 
 def _note(sentence: str) -> dict[str, str]:
@@ -63,8 +66,8 @@ def _sort_by(columns: Mapping[str, Any]) -> String:
     )
 
 
-class ListQuery(Schema):
-    """What every list is asked for with."""
+class Created(Schema):
+    """When something was made."""
 
     class Meta:
         """A misspelt filter, passed over, would answer with everything."""
@@ -75,6 +78,11 @@ class ListQuery(Schema):
         attribute="since", default_timezone=UTC, metadata=_note("At or after.")
     )
     created_to = AwareDateTime(attribute="until", default_timezone=UTC, metadata=_note("Before."))
+
+
+class ListQuery(Created):
+    """What every list is asked for with."""
+
     cursor = String(
         validate=Length(1, LONGEST_CURSOR), metadata=_note("`next_cursor` of the page before.")
     )
@@ -89,15 +97,38 @@ class ListQuery(Schema):
     )
 
 
-class JobsQuery(ListQuery):
-    """Which jobs."""
+class WhichJobs(Schema):
+    """What jobs are chosen by."""
 
     state = Enum(State, by_value=True)
     priority = Enum(Priority, by_value=True)
     pipeline = String(validate=NAME)
     network = String(validate=NETWORK, metadata=_note("`name@version`, or `name` for all."))
+    error_code = String(validate=CODE, metadata=_note("Of what ended for this reason."))
     study_id = UUID(metadata=_note("Of this upload."))
+    batch_id = UUID(metadata=_note("In this batch."))
+
+
+class JobFilterJSON(WhichJobs, Created):
+    """Jobs that something is done with."""
+
+
+class JobsQuery(WhichJobs, ListQuery):
+    """Which jobs."""
+
     sort = _sort_by(JOB_SORTS)
+
+
+class BatchesQuery(ListQuery):
+    """Which batches."""
+
+    class Meta:
+        """Likewise; what a batch counts has no place in a line of CSV."""
+
+        unknown = RAISE
+        exclude = ("format",)
+
+    sort = _sort_by(BATCH_SORTS)
 
 
 class StudiesQuery(ListQuery):

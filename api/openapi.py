@@ -37,6 +37,7 @@ Every error is a problem document (RFC 9457) with a stable `code`; [all of them]
 """
 
 PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "batch_id": {"type": "string", "format": "uuid"},
     "job_id": {"type": "string", "format": "uuid"},
     "study_id": {"type": "string", "format": "uuid"},
     "upload_id": {"type": "string", "format": "uuid"},
@@ -50,6 +51,7 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
 PROBLEM_CONTENT: Final = {
     PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{ProblemJSON.__name__}"}}
 }
+TOO_MANY: Final = "The hospital has asked as often in a minute as it may."
 UNAVAILABLE: Final = "The database does not answer, or is being changed; try again."
 
 
@@ -62,8 +64,12 @@ def describe(app: APIFlask) -> None:
 
 
 def _complete(document: Any) -> Any:
+    # Two blueprints may be about one noun.
+    document["tags"] = list({tag["name"]: tag for tag in document["tags"]}.values())
     for operation in _operations(document):
         operation["responses"].setdefault("503", {"description": UNAVAILABLE})
+        if "security" in operation:
+            operation["responses"].setdefault("429", {"description": TOO_MANY})
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True
         if {by_key_or_link.name: []} in operation.get("security", []):

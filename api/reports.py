@@ -9,17 +9,26 @@ from apiflask import APIBlueprint
 from flask import Response, send_file, url_for
 
 from api import exports
-from api.auth import by_key, by_key_or_link, tenant_for, tenant_id
+from api.auth import by_key, by_key_or_link, caller, tenant_for, tenant_id
 from api.exports import csv_response
 from api.lists import ReportsQuery, Wanted
 from api.parts import parts
+from api.schemas.actions import ThresholdsJSON
 from api.schemas.fields import CSV, file_responses
 from api.schemas.reports import ReportJSON, ReportsJSON
-from db.reports import ReportFilter, artifact_for, iterate_reports, list_reports, report_for
+from db.reports import (
+    ReportFilter,
+    artifact_for,
+    iterate_reports,
+    list_reports,
+    regrade_report,
+    report_for,
+)
 from db.studies import instance_by_uid
 from db.tables import ArtifactRow, InstanceRow, ReportRow
 from hilum.dicom.read import read_slice
 from hilum.errors import UnknownSlice
+from hilum.grading import thresholds_named
 from hilum.masks import read_mask
 from hilum.render import overlay_png
 
@@ -57,6 +66,31 @@ def show(job_id: UUID) -> dict[str, Any]:
     """Show what a job found."""
     with parts().sessions.begin() as session:
         row = report_for(session, tenant_for(job_id), job_id)
+    return _report(row)
+
+
+@reports.post("/<uuid:job_id>/regrade")
+@reports.auth_required(by_key)
+@reports.input(ThresholdsJSON, location="json", arg_name="asked")
+@reports.output(ReportJSON)
+@reports.doc(
+    responses={
+        400: "The body is no JSON.",
+        409: NOT_READY,
+        413: "The body is too large.",
+    }
+)
+def regrade(job_id: UUID, asked: dict[str, str]) -> dict[str, Any]:
+    """Grade a report by other thresholds, without the study.
+
+    One that these thresholds graded stays as it is. What was sent to archives is not sent again.
+    """
+    thresholds = thresholds_named(asked["thresholds"])
+    with parts().sessions.begin() as session:
+        return _report(regrade_report(session, tenant_id(), job_id, thresholds, by=caller()))
+
+
+def _report(row: ReportRow) -> dict[str, Any]:
     return row.document | {
         "job_id": row.job_id,
         "study_id": row.study_id,
@@ -182,4 +216,5 @@ def _links(row: ReportRow) -> dict[str, str]:
         "key_image": f"{report}/key-image.dcm",
         "document": f"{report}/document.dcm",
         "slices": f"{report}/slices/{{index}}.png",
+        "regrade": f"{report}/regrade",
     }

@@ -31,6 +31,9 @@ class JobLinksJSON(Schema):
     report = text("Its report, once it has succeeded.", required=True, allow_none=True)
     deliveries = text("Where its results were sent.", required=True, allow_none=True)
     cancel = text("DELETE here stops it.", required=True, allow_none=True)
+    retry = text("POST here tries it again.", required=True, allow_none=True)
+    prioritise = text("PATCH here makes it more or less urgent.", required=True, allow_none=True)
+    rerun = text("POST here runs its study again.", required=True)
     page = text("A page for people; opens without a key for one hour.", required=True)
 
 

@@ -70,6 +70,9 @@ class Caller:
     ) -> Answer:
         return Answer.of(self.client.post(path, json=document, headers=self.headers(headers)))
 
+    def patch_json(self, path: str, document: Any) -> Answer:
+        return Answer.of(self.client.patch(path, json=document, headers=self.headers()))
+
     def send(
         self,
         body: bytes,

@@ -88,6 +88,13 @@ def told(sessions: Sessions, tenant: TenantRow) -> dict[str, str]:
 
 
 @pytest.fixture
+def batch(caller: Caller) -> str:
+    """The id of a batch that uploads may join."""
+    batch_id: str = caller.post_json("/v1/batches", {}).json["id"]
+    return batch_id
+
+
+@pytest.fixture
 def stranger(app: APIFlask, sessions: Sessions) -> Caller:
     """Another hospital."""
     with sessions.begin() as session:

@@ -82,13 +82,14 @@ def test_answers_are_as_the_document_says(
 
 
 def test_answers_about_a_finished_job_are_as_the_document_says(
-    app: APIFlask, caller: Caller, finished: str, upload: str, told: dict[str, str]
+    app: APIFlask, caller: Caller, finished: str, upload: str, batch: str, told: dict[str, str]
 ) -> None:
     study_id = caller.get(f"/v1/jobs/{finished}").json["study_id"]
     about_one = [operation for operation in operations(app) if operation.path_parameters]
 
     for operation in about_one:
-        ids = told | {"job_id": finished, "study_id": study_id, "upload_id": upload}
+        ids = {"job_id": finished, "study_id": study_id, "upload_id": upload, "batch_id": batch}
+        ids |= told
         fuzz(operation, GenerationMode.POSITIVE, caller, ids)
 
     assert len(about_one) == 21
