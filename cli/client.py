@@ -22,7 +22,7 @@ TRIES: Final = 5
 """Times a question is asked while the server does not answer."""
 
 LONGEST_WAIT_S: Final = 30.0
-"""Longest pause between two looks at a job, whatever the server asks for."""
+"""Longest pause between two looks at a job or a batch, whatever the server asks for."""
 
 Answer = TypeVar("Answer")
 
@@ -35,6 +35,7 @@ class Order:
         pipeline, network, priority: of the job.
         callback_url: told when the job has ended.
         idempotency_key: the same key answers the same job.
+        batch: id of the batch that the job joins.
     """
 
     pipeline: str | None = None
@@ -42,6 +43,7 @@ class Order:
     priority: str | None = None
     callback_url: str | None = None
     idempotency_key: str | None = None
+    batch: str | None = None
 
     @property
     def query(self) -> dict[str, str]:
@@ -51,6 +53,7 @@ class Order:
             "network": self.network,
             "priority": self.priority,
             "callback_url": self.callback_url,
+            "batch": self.batch,
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -87,13 +90,28 @@ class Client:
         """Return the JSON at a path of the API."""
         return _patiently(lambda: _document(self._get(path, query)))
 
+    def post(self, path: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Send JSON to a path of the API, once, and return the answer."""
+        with _translated():
+            answer = self._http.post(path, json=dict(document))
+        return _document(answer)
+
     def jobs(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         """Yield a job again and again, as often as the server likes, until it has ended."""
+        yield from self._until(f"/v1/jobs/{job_id}", lambda job: job["state"] in FINAL_STATES)
+
+    def batches(self, batch_id: str) -> Iterator[Mapping[str, Any]]:
+        """Yield a batch again and again, as often as the server likes, until it is finished."""
+        yield from self._until(f"/v1/batches/{batch_id}", lambda batch: batch["finished"])
+
+    def _until(
+        self, path: str, is_over: Callable[[Mapping[str, Any]], bool]
+    ) -> Iterator[Mapping[str, Any]]:
         while True:
-            answer = _patiently(lambda: _checked(self._get(f"/v1/jobs/{job_id}", {})))
-            job = answer.json()
-            yield job
-            if job["state"] in FINAL_STATES:
+            answer = _patiently(lambda: _checked(self._get(path, {})))
+            document = answer.json()
+            yield document
+            if is_over(document):
                 return
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), LONGEST_WAIT_S))
 

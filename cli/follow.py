@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A study's way through a server, on a board: sent, waited for, read, reported."""
+"""The way of a study, or of a batch, through a server: sent, waited for, read, reported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -12,6 +12,9 @@ from cli.packing import Parcel
 from cli.progress import Board
 from cli.terminal import narrate
 from hilum.jobs import FINAL_STATES, Stage, State
+
+PAGE: Final = "200"
+"""Jobs that are asked for at a time."""
 
 
 class JobFailed(click.ClickException):
@@ -53,6 +56,47 @@ def follow(
     if job["state"] != State.SUCCEEDED:
         raise JobFailed(f"Job {job_id} {outcome(job)}")
     return job
+
+
+def follow_batch(client: Client, batch_id: str) -> Mapping[str, Any]:
+    """Say how a batch goes on, and return it once it is finished."""
+    said = ""
+    for batch in client.batches(batch_id):
+        if (line := standing(batch)) != said:
+            narrate(line)
+        said = line
+    return batch
+
+
+def standing(batch: Mapping[str, Any]) -> str:
+    """Say where the jobs of a batch stand."""
+    counts = ", ".join(f"{count} {state}" for state, count in batch["jobs"].items() if count)
+    eta = "" if batch["eta_s"] is None else f", about {batch['eta_s']:.0f} s left"
+    return f"{batch['fraction']:.0%} of {batch['total']} jobs: {counts or 'none yet'}{eta}"
+
+
+def check_batch(batch: Mapping[str, Any]) -> None:
+    """Make sure that every job of a finished batch has a report.
+
+    Raises:
+        JobFailed: some have none.
+    """
+    lacking = batch["total"] - batch["jobs"][State.SUCCEEDED]
+    if lacking:
+        raise JobFailed(
+            f"{lacking} of {batch['total']} jobs of batch {batch['id']} have no report."
+        )
+
+
+def jobs_of(client: Client, batch_id: str) -> Iterator[Mapping[str, Any]]:
+    """Yield every job of a batch, the oldest first."""
+    query = {"batch_id": batch_id, "sort": "created_at", "limit": PAGE}
+    while True:
+        answer = client.get("/v1/jobs", **query)
+        yield from answer["items"]
+        if answer["next_cursor"] is None:
+            return
+        query["cursor"] = answer["next_cursor"]
 
 
 def show(job: Mapping[str, Any], board: Board) -> None:

@@ -22,8 +22,9 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         ),
     },
     "Talk to a server": {
-        "send": ("cli.send:send", "Send a study and follow its job."),
+        "send": ("cli.send:send", "Send studies and follow their jobs."),
         "status": ("cli.status:status", "Show where jobs stand."),
+        "jobs": ("cli.jobs:jobs", "Cancel, retry, prioritise, rerun or regrade jobs."),
         "report": ("cli.report:report", "Show or save the report of a job."),
     },
     "Run a server": {

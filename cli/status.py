@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli.client import Client
 from cli.connection import with_client
-from cli.follow import follow
+from cli.follow import follow, follow_batch, jobs_of, standing
 from cli.progress import Board
 from cli.terminal import out
 from hilum.jobs import Stage, State
@@ -18,7 +18,8 @@ from hilum.jobs import Stage, State
 
 @click.command(short_help="Show where jobs stand.")
 @click.argument("job_id", required=False)
-@click.option("--watch", is_flag=True, help="Follow the job to its end.")
+@click.option("--batch", help="Show the batch of this id, and its jobs.")
+@click.option("--watch", is_flag=True, help="Follow the job, or the batch, to its end.")
 @click.option(
     "--state",
     type=click.Choice([each.value for each in State]),
@@ -31,13 +32,17 @@ def status(
     client: Client,
     /,
     job_id: str | None,
+    batch: str | None,
     state: str | None,
     limit: int,
     *,
     watch: bool,
     as_json: bool,
 ) -> None:
-    """Show one job, or the newest jobs."""
+    """Show one job, a batch, or the newest jobs."""
+    if batch is not None:
+        _show_batch(client, batch, watch=watch, as_json=as_json)
+        return
     if job_id is None:
         chosen = {"state": state} if state else {}
         answer = client.get("/v1/jobs", limit=str(limit), sort="-created_at", **chosen)
@@ -49,10 +54,20 @@ def status(
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:
-        out.print(_table([answer] if job_id else answer["items"]))
+        out.print(job_table([answer] if job_id else answer["items"]))
 
 
-def _table(jobs: list[Mapping[str, Any]]) -> Table:
+def _show_batch(client: Client, batch_id: str, *, watch: bool, as_json: bool) -> None:
+    batch = follow_batch(client, batch_id) if watch else client.get(f"/v1/batches/{batch_id}")
+    if as_json:
+        click.echo(json.dumps(batch, indent=2))
+        return
+    out.print(standing(batch), soft_wrap=True)
+    out.print(job_table(list(jobs_of(client, batch_id))))
+
+
+def job_table(jobs: list[Mapping[str, Any]]) -> Table:
+    """Return jobs as a table."""
     table = Table("job", "state", "done", "priority", "network", "sent", "note", box=None)
     for job in jobs:
         table.add_row(

@@ -3,6 +3,7 @@
 
 from pathlib import Path
 from secrets import token_hex
+from typing import Final
 
 import click
 from rich.table import Table
@@ -10,9 +11,22 @@ from rich.table import Table
 from cli.database import database
 from cli.deidentify import chosen, profile_options, read_key
 from cli.terminal import narrate, out
-from db.tenants import add_tenant, list_tenants, policy_of, set_policy, tenant_named
+from db.tenants import (
+    Quota,
+    add_tenant,
+    list_tenants,
+    policy_of,
+    quota_of,
+    set_policy,
+    set_quota,
+    tenant_named,
+)
 from hilum.dicom.deidentify import Policy
 from hilum.errors import InvalidRequest
+from hilum.settings import MIB
+
+MOST: Final = 2**31 - 1
+"""What the database takes for a number."""
 
 
 @click.group(short_help="Add and list the hospitals that may send studies.")
@@ -32,12 +46,44 @@ def add(name: str) -> None:
 @tenants.command(name="list")
 def list_() -> None:
     """List the hospitals by name."""
-    table = Table("name", "since", "de-identified", box=None)
+    table = Table("name", "since", "de-identified", "may have", box=None)
     with database() as sessions, sessions.begin() as session:
         for tenant in list_tenants(session):
             since = f"{tenant.created_at:%Y-%m-%d}"
-            table.add_row(tenant.name, since, _when(policy_of(session, tenant.id)))
+            when, quota = policy_of(session, tenant.id), quota_of(session, tenant.id)
+            table.add_row(tenant.name, since, _when(when), _limits(quota))
     out.print(table)
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--jobs", type=click.IntRange(0, MOST), help="Most that wait or run at a time.")
+@click.option("--mb", type=click.IntRange(0, MOST), help="Most MiB of studies stored.")
+@click.option("--requests", type=click.IntRange(0, MOST), help="Most requests in a minute.")
+def quota(name: str, jobs: int | None, mb: int | None, requests: int | None) -> None:
+    """Say how much hospital NAME may have; 0 takes a limit away, and what is not named stays."""
+    with database() as sessions, sessions.begin() as session:
+        kept = quota_of(session, tenant_named(session, name).id)
+        size = None if mb is None else mb * MIB
+        wanted = Quota(
+            _changed(kept.jobs, jobs), _changed(kept.bytes, size), _changed(kept.requests, requests)
+        )
+        set_quota(session, name, wanted)
+    narrate(f"{name} may have: {_limits(wanted)}.")
+
+
+def _changed(kept: int | None, asked: int | None) -> int | None:
+    return kept if asked is None else asked or None
+
+
+def _limits(quota: Quota) -> str:
+    named = {
+        "jobs": quota.jobs,
+        "MiB": None if quota.bytes is None else quota.bytes // MIB,
+        "requests a minute": quota.requests,
+    }
+    limits = [f"{most} {what}" for what, most in named.items() if most is not None]
+    return ", ".join(limits) or "anything"
 
 
 @tenants.command(name="deidentify")
