@@ -207,13 +207,6 @@ def _sentences(problems: Any) -> str:
     return explain(problems) if isinstance(problems, Mapping) else " ".join(problems)
 
 
-def _sentences(problems: Any) -> list[str]:
-    # Of a list, marshmallow says what is wrong with each of its items, by number.
-    if isinstance(problems, Mapping):
-        return [sentence for one in problems.values() for sentence in _sentences(one)]
-    return list(problems)
-
-
 def _http_error(error: HTTPException) -> Response:
     status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     response = problem(

@@ -236,7 +236,13 @@ def _insert_jobs(
         "request_id": wish.request_id,
         **wish.same,
     }
-    rows = [{"study_id": one, "slice_count": count, **common} for one, count in slices.items()]
+    # They wait in the order asked for, and are inserted in one that two batches of the same studies
+    # share, or each would wait for the other.
+    queued_at = {study_id: now() for study_id in slices}
+    rows = [
+        {"study_id": one, "slice_count": slices[one], "queued_at": queued_at[one], **common}
+        for one in sorted(slices)
+    ]
     statement = insert(JobRow).on_conflict_do_nothing().returning(JobRow.study_id, JobRow.id)
     made: dict[UUID, UUID] = dict(session.execute(statement, rows).all())
     told = {"priority": wish.priority, "batch": str(batch.id)}
