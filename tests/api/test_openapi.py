@@ -48,6 +48,7 @@ def test_every_route_of_the_api_is_described(document: Any) -> None:
         "get /v1/webhooks",
         "get /v1/webhooks/{webhook_id}",
         "get /v1/webhooks/{webhook_id}/deliveries",
+        "get /v1/workers",
         "patch /v1/jobs/{job_id}",
         "patch /v1/uploads/{upload_id}",
         "patch /v1/webhooks/{webhook_id}",
@@ -87,6 +88,7 @@ def test_every_operation_stands_under_the_noun_it_is_about(document: Any) -> Non
         "Webhooks",
         "Reports",
         "Pipelines",
+        "Workers",
         "Health",
     ]
     assert all(one["tags"][0] in nouns for one in operations(document).values())

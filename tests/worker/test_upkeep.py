@@ -11,15 +11,17 @@ from sqlalchemy import select, text
 from db.jobs import job_events
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, NoticeRow, TenantRow, WritingRow
+from db.workers import KEPT_S, Load, Work, heartbeat, known_workers
 from db.writings import LONGEST_UPLOAD_S, begin_writing
 from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.db.factories import claim, queue_job
+from tests.db.test_workers import grow_silent, make_worker
 from tests.worker.processes import until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import keep_up_until, ring_again, sweep, take_back
+from worker.upkeep import forget, keep_up_until, ring_again, sweep, take_back
 
 
 @pytest.fixture
@@ -253,3 +255,15 @@ def test_sweep_that_died_half_way_is_done_again(
     assert not is_kept(store, key)
     with sessions.begin() as session:
         assert session.scalars(select(WritingRow)).all() == []
+
+
+def test_worker_that_nobody_has_heard_of_for_a_day_is_forgotten(sessions: Sessions) -> None:
+    worker = make_worker()
+    with sessions.begin() as session:
+        heartbeat(session, worker, Work(), Load())
+        grow_silent(session, worker, seconds=KEPT_S + 1)
+
+    forget(sessions)
+
+    with sessions.begin() as session:
+        assert known_workers(session) == []
