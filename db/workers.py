@@ -84,8 +84,10 @@ class Seen:
 
 def heartbeat(session: Session, worker: Worker, work: Work, load: Load) -> None:
     """Write what a worker says of itself; the first time, and after its row was removed, anew."""
-    # A job may be gone from the table while its worker has not heard of it.
-    job_id = select(JobRow.id).where(JobRow.id == work.job_id).scalar_subquery()
+    # A job may be gone from the table while its worker has not heard of it. Asked before the row
+    # is written: whoever locks both tables, locks that of jobs first.
+    known = select(JobRow.id).where(JobRow.id == work.job_id)
+    job_id = None if work.job_id is None else session.scalar(known)
     said = asdict(worker) | asdict(work) | asdict(load) | {"job_id": job_id, "seen_at": func.now()}
     said["networks"] = list(load.networks)
     session.execute(
