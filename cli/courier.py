@@ -9,7 +9,7 @@ from cli.service import service
 from cli.terminal import narrate
 
 
-@click.command(short_help="Send results to archives, and news to servers of hospitals.")
+@click.command(short_help="Send results to archives, and news to servers.")
 def courier() -> None:
     """Send what jobs left to the archives that `hilum destinations` names, and tell webhooks.
 
