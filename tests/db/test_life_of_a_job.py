@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 from hypothesis.strategies import sampled_from
 from sqlalchemy import select, text
 
+from db.changes import cancel_job, retry_job
 from db.claims import (
     Claim,
     cancel_running,
@@ -26,12 +27,12 @@ from db.claims import (
     report_progress,
     take_back_overdue,
 )
-from db.jobs import cancel_job, job_events
+from db.jobs import job_events
 from db.session import Sessions
 from db.tables import JobRow, Row, TenantRow, WritingRow
 from db.tenants import add_tenant
 from db.turns import Rules, count_due, take_turn
-from hilum.errors import NotCancellable
+from hilum.errors import NotCancellable, NotRetriable
 from hilum.jobs import FINAL_STATES, JobStopped, Priority, Stage, State
 from tests.db.factories import make_report, queue_job
 
@@ -71,12 +72,14 @@ class Life(RuleBasedStateMachine):
             session.execute(text("SELECT setval('job_turns', 1, false)"))
             self.tenant: TenantRow = add_tenant(session, "st-vincent")
         self.models: dict[UUID, Model] = {}
+        self.numbers = 0
 
     @rule(target=jobs, priority=sampled_from(Priority))
     def submit(self, priority: Priority) -> UUID:
         with self.sessions.begin() as session:
             job = queue_job(session, self.tenant.id, priority=priority)
-        self.models[job.id] = Model(list(Priority).index(priority), len(self.models))
+        self.numbers += 1
+        self.models[job.id] = Model(list(Priority).index(priority), self.numbers)
         return job.id
 
     @rule(target=claims)
@@ -186,6 +189,22 @@ class Life(RuleBasedStateMachine):
         elif not model.asked_to_stop:
             model.asked_to_stop = True
             model.history.append("cancel_requested")
+
+    @rule(job_id=jobs)
+    def retry(self, job_id: UUID) -> None:
+        model = self.models[job_id]
+        try:
+            with self.sessions.begin() as session:
+                retry_job(session, self.tenant.id, job_id)
+        except NotRetriable:
+            assert model.state not in FINAL_STATES or model.state is State.SUCCEEDED
+            return
+        assert model.state in FINAL_STATES - {State.SUCCEEDED}
+        model.history.append("retried")
+        model.become(State.QUEUED)
+        model.attempts, model.asked_to_stop = 0, False
+        # It stands at the end of the queue again.
+        model.number = self.numbers = self.numbers + 1
 
     @invariant()
     def everything_is_as_foretold(self) -> None:

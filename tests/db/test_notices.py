@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select, text
 
+from db.changes import cancel_job
 from db.claims import fail_job, take_back_overdue
-from db.jobs import cancel_job
 from db.notices import (
     Notice,
     NoticeFilter,
@@ -112,7 +112,7 @@ def test_job_that_is_given_up_by_the_upkeep_is_told_of_too(
         session.execute(text("UPDATE jobs SET lease_until = now() - interval '1 minute'"))
         take_back_overdue(session, max_attempts=1)
 
-    assert taken(sessions).event == "job.failed"
+    assert taken(sessions).event == "job.quarantined"
 
 
 def test_each_webhook_of_the_hospital_and_the_jobs_own_address_is_told(

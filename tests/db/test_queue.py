@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from db.changes import cancel_job
 from db.claims import give_back, take_back_overdue
-from db.jobs import cancel_job
 from db.overview import glance
 from db.queue import Depth, check_flow, count_by_state, count_tried_before, depths, flow
 from db.session import Sessions

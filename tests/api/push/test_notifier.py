@@ -11,8 +11,8 @@ from api.parts import Parts
 from api.push import guarded
 from api.push.courier import Courier
 from api.push.notifier import NOTIFIERS, Notifier, ping
+from db.changes import cancel_job
 from db.destinations import add_destination
-from db.jobs import cancel_job
 from db.notices import NoticeFilter, list_notices
 from db.pages import Page
 from db.session import Sessions
