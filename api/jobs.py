@@ -203,6 +203,7 @@ def _links(job: JobRow) -> dict[str, str | None]:
         "retry": f"{self}/retry" if job.state in RETRIABLE else None,
         "prioritise": self if job.state is State.QUEUED else None,
         "rerun": f"{self}/rerun",
+        "regrade": url_for("reports.regrade", job_id=job.id) if is_done else None,
         "page": page_link(job),
     }
 

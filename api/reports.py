@@ -216,5 +216,4 @@ def _links(row: ReportRow) -> dict[str, str]:
         "key_image": f"{report}/key-image.dcm",
         "document": f"{report}/document.dcm",
         "slices": f"{report}/slices/{{index}}.png",
-        "regrade": f"{report}/regrade",
     }

@@ -34,6 +34,9 @@ class JobLinksJSON(Schema):
     retry = text("POST here tries it again.", required=True, allow_none=True)
     prioritise = text("PATCH here makes it more or less urgent.", required=True, allow_none=True)
     rerun = text("POST here runs its study again.", required=True)
+    regrade = text(
+        "POST here grades its report by other thresholds.", required=True, allow_none=True
+    )
     page = text("A page for people; opens without a key for one hour.", required=True)
 
 

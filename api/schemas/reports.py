@@ -33,7 +33,6 @@ class ReportLinksJSON(Schema):
     key_image = text("DICOM Secondary Capture of the report's picture.", required=True)
     document = text("DICOM Encapsulated PDF of the report on paper.", required=True)
     slices = text("PNG of one slice with its masks; replace `{index}`.", required=True)
-    regrade = text("POST here grades it by other thresholds.", required=True)
 
 
 class ListedReportJSON(Schema):

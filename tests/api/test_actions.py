@@ -170,7 +170,7 @@ def test_network_that_is_not_there_runs_nothing(caller: Caller, finished: str) -
 
 
 def test_report_is_graded_by_other_thresholds(caller: Caller, finished: str, strict: str) -> None:
-    regrade = caller.get(f"/v1/reports/{finished}").json["links"]["regrade"]
+    regrade = caller.get(f"/v1/jobs/{finished}").json["links"]["regrade"]
 
     answer = caller.post_json(regrade, {"thresholds": strict})
     again = caller.post_json(regrade, {"thresholds": strict})
