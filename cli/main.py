@@ -32,7 +32,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "worker": ("cli.worker:worker", "Run a worker: one process for each GPU."),
         "dimse": ("cli.dimse:dimse", "Run the DICOM service that scanners send to."),
         "courier": ("cli.courier:courier", "Send results to archives, and news to servers."),
-        "beat": ("cli.beat:beat", "Ring the upkeep every few seconds; one for all workers."),
+        "beat": ("cli.beat:beat", "Take back and ring for lost jobs; one for all workers."),
         "migrate": ("cli.migrate:migrate", "Bring the database schema up to date."),
         "doctor": ("cli.doctor:doctor", "Check the settings and everything they name."),
     },

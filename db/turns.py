@@ -40,7 +40,7 @@ AGED_TURN: Final = 4
 """Of so many turns one goes to the job that has waited longest, once that is long enough."""
 
 LOCK: Final = 0x68696C75
-"""Number of the advisory lock under which turns are taken, one after the other: a millisecond each."""
+"""Number of the advisory lock under which turns are taken, one after the other."""
 
 TRIES: Final = 3
 """A job whose turn it is may be cancelled at that moment; that happens once, not again and again."""

@@ -22,7 +22,7 @@ from worker.celery import make_app
 from worker.doorbell import Doorbell
 from worker.upkeep import ring_again, take_back
 
-LEASE_S = 5
+LEASE_S = 10
 
 
 @pytest.fixture(scope="module")
