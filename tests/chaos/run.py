@@ -26,8 +26,6 @@ HOSPITALS = 3
 PAUSE_S = 0.5
 """Between two faults, at most: the next one often meets a system that has not recovered."""
 
-JOBS_EACH_S = 1.0
-"""A fault waits for jobs to break, so that they do not all strike an empty queue."""
 
 QUIET_S = 300.0
 """After the last fault everything must have ended within so long, and a second more a job."""

@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 from cli.local import embedded_postgres, embedded_valkey
 from db.schema import migrate
 from db.session import Sessions, make_engine, make_sessions
+from db.workers import count_live
 from hilum.errors import ConfigurationError
 from hilum.settings import Settings
 from hilum.storage import StudyStore
@@ -174,6 +175,7 @@ def running_town(folder: Path) -> Iterator[Town]:
         )
         stack.enter_context(_kept_alive(town))
         _wait_for_api(town)
+        _wait_for_workers(town)
         yield town
 
 
@@ -249,6 +251,17 @@ def _wait_for_api(town: Town) -> None:
             return
         time.sleep(0.1)
     raise AssertionError("The API did not answer.")
+
+
+def _wait_for_workers(town: Town) -> None:
+    # Loading torch takes a while, and faults that meet no worker prove nothing.
+    give_up = time.monotonic() + 300
+    while time.monotonic() < give_up:
+        with town.sessions.begin() as session:
+            if count_live(session) >= WORKERS:
+                return
+        time.sleep(0.2)
+    raise AssertionError("The workers did not start.")
 
 
 def _free_mb(folder: Path) -> int:
