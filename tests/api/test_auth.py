@@ -20,7 +20,7 @@ from hilum.errors import WrongKey
 from tests.api.caller import Answer, Caller
 from tests.api.pieces import TUS
 
-OPEN = {"/", "/health/live", "/health/ready", "/problems", "/openapi.json", "/docs"}
+OPEN = {"/", "/health/live", "/health/ready", "/metrics", "/problems", "/openapi.json", "/docs"}
 """Addresses that tell nothing of any hospital."""
 
 BY_LINK = {"/jobs/<uuid:job_id>"}

@@ -30,8 +30,8 @@ from tests.db.factories import finished_job, queue_job
 from tests.worker.conftest import QueueStored, queue_stored
 from tests.worker.pipelines import quick
 from tests.worker.processes import until
+from tests.worker.turns import run_now
 from worker.bench import Bench
-from worker.run import run
 
 __all__ = ["queue_stored"]
 
@@ -404,7 +404,7 @@ def test_nothing_is_lost_where_there_is_no_redis_when_a_job_ends(
     receiver = Receiver()
     with receiver.running() as url:
         job = queue_stored(callback_url=url)
-        run(job.id, Bench(sessions, store, lambda name: name, alone, quick))  # type: ignore[arg-type, return-value] # this pipeline needs no network
+        run_now(job.id, Bench(sessions, store, lambda name: name, alone, quick))  # type: ignore[arg-type, return-value] # this pipeline needs no network
         parts = Parts.assemble(alone)
         tell_all(Notifier(parts))
         parts.close()
