@@ -14,11 +14,11 @@ from hilum.jobs import JobStopped
 from tests.db.factories import claim
 from tests.worker.conftest import QueueStored
 from tests.worker.test_run import failing, let_lease_run_out
+from tests.worker.turns import run_now
 from worker.bench import Bench
 from worker.life import followed
 from worker.metrics import COUNTED, measured
 from worker.presence import Presence
-from worker.run import run
 
 Delta = Callable[..., float]
 
@@ -55,7 +55,7 @@ def test_job_that_succeeds_is_timed_by_stage_and_counted(
 ) -> None:
     job = queue_stored(network="quick")
 
-    run(job.id, bench)
+    run_now(job.id, bench)
 
     assert since("hilum_job_outcomes_total", outcome="succeeded") == 1
     assert since("hilum_attempts_total", retry="no") == 1
@@ -80,7 +80,7 @@ def test_attempt_that_fails_is_counted_by_its_code(
 ) -> None:
     job = queue_stored(network="failing")
 
-    run(job.id, replace(bench, analyse=failing(error)))
+    run_now(job.id, replace(bench, analyse=failing(error)))
 
     assert since("hilum_job_outcomes_total", outcome=outcome) == 1
     assert since("hilum_stage_seconds_count", stage="slices", network="failing") == 0
@@ -93,7 +93,7 @@ def test_second_attempt_counts_as_a_retry_that_waited_since_it_was_due(
     with sessions.begin() as session:
         give_back(session, claim(session, job), "The disk is full.", max_attempts=3)
 
-    run(job.id, bench)
+    run_now(job.id, bench)
 
     assert since("hilum_attempts_total", retry="yes") == 1
     assert since("hilum_job_wait_seconds_sum", priority="routine") < 5
@@ -110,7 +110,7 @@ def test_attempt_whose_job_another_worker_took_counts_as_overtaken(
             claim(session, job, worker="another")
         raise JobStopped("Another has it.")
 
-    run(job.id, replace(bench, analyse=overtaken))
+    run_now(job.id, replace(bench, analyse=overtaken))
 
     assert since("hilum_job_outcomes_total", outcome="overtaken") == 1
 
