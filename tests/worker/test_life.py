@@ -142,7 +142,7 @@ def test_worker_says_at_once_that_it_is_at_a_job_and_that_it_is_not(
     before = workers(sessions, worker)[0].row.jobs_done
     job = queue_stored(network="slow")
 
-    bell.ring(job.id, job.priority)
+    bell.ring()
 
     until(lambda: running(sessions, job))
     until(lambda: states(sessions, worker) == [WorkerState.BUSY], patience_s=2)
@@ -162,7 +162,7 @@ def test_process_that_follows_a_killed_one_takes_its_place_and_goes_on_counting(
 ) -> None:
     def run_one() -> None:
         job = queue_stored(network="quick")
-        bell.ring(job.id, job.priority)
+        bell.ring()
         until(lambda: ended(sessions, job))
 
     until(lambda: workers(sessions, worker))
@@ -202,7 +202,7 @@ def test_worker_that_is_asked_to_stop_says_that_it_drains_and_then_that_it_is_go
     app = make_app(alone)
 
     with celery_worker(alone, tmp_path / "log", extra={"SOFT_SHUTDOWN_S": "3"}) as worker:
-        Doorbell(app).ring(job.id, job.priority)
+        Doorbell(app).ring()
         until(lambda: running(sessions, job))
         worker.send_signal(signal.SIGTERM)
 
