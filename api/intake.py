@@ -24,6 +24,7 @@ from api.parts import Parts
 from api.spool import SpooledFile
 from db.admission import check_bytes, check_jobs, check_queue
 from db.batches import check_open, join_batch
+from db.estimates import keep_estimate
 from db.jobs import check_same, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
@@ -201,7 +202,7 @@ def _submit(
     )
     if repeated is not None:
         return repeated, False
-    return submit_job(
+    job, is_new = submit_job(
         session,
         tenant_id=order.tenant_id,
         study_id=study_id,
@@ -215,6 +216,9 @@ def _submit(
         request_id=get_contextvars().get("request_id"),
         admit=lambda: admit(session, order),
     )
+    if is_new:
+        keep_estimate(session, job)
+    return job, is_new
 
 
 def _look_at(files: Sequence[SpooledFile], account: dict[str, Any] | None = None) -> Arrival:

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client is told of its wait: how many jobs are served before its own, and when it is done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import and_, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
-from db.tables import JobRow
+from db.tables import JobRow, now
 from db.workers import count_live
 from hilum.jobs import State
 
@@ -58,22 +59,67 @@ class Waiting:
         return (self.served_at or NEVER, self.since)
 
 
-def look_ahead(session: Session, job: JobRow) -> Outlook:
-    """Tell what lies before a job, by the order of `db/turns.py` and the speed of recent jobs.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look at the queue found, for the outlook of several jobs at a moment.
 
-    The turns of those who waited longest are left out: they move a place by one in four at most.
+    Attributes:
+        speeds: seconds per slice by pipeline and network; None where nothing is known yet.
+        before: of each job that waits, how many of its hospital and urgency do so before it.
+        groups: what waits, by hospital and urgency.
+        begun_slices: what running jobs still have to do.
+        workers: who share the queue.
     """
-    if job.is_final:
-        return Outlook(None, None)
-    speed = seconds_per_slice(session, job.pipeline, job.network)
-    own_slices = (1.0 - job.fraction) * job.slice_count
-    if job.state is State.RUNNING:
-        return Outlook(None, None if speed is None else own_slices * speed)
-    place, slices = _ahead(session, job)
-    if speed is None:
-        return Outlook(place, None)
-    begun_slices, workers = _under_way(session)
-    return Outlook(place, speed * ((slices + begun_slices) / max(workers, 1) + own_slices))
+
+    speeds: dict[tuple[str, str], float | None]
+    before: dict[UUID, int]
+    groups: list[Waiting]
+    begun_slices: float
+    workers: int
+
+    def covers(self, job: JobRow) -> bool:
+        """Tell whether it was made with this job in mind, as the job is now."""
+        is_known = (job.pipeline, job.network) in self.speeds
+        return job.is_final or (is_known and (job.state is State.RUNNING or job.id in self.before))
+
+    def outlook(self, job: JobRow) -> Outlook:
+        """Tell what lies before a job, by the order of `db/turns.py` and the speed of recent jobs.
+
+        The turns of those who waited longest are left out: they move a place by one in four at most.
+        """
+        if job.is_final:
+            return Outlook(None, None)
+        speed = self.speeds[job.pipeline, job.network]
+        own_slices = (1.0 - job.fraction) * job.slice_count
+        if job.state is State.RUNNING:
+            return Outlook(None, None if speed is None else own_slices * speed)
+        place, slices = _ahead(self.groups, job, self.before[job.id])
+        if speed is None:
+            return Outlook(place, None)
+        queue_s = speed * (slices + self.begun_slices) / max(self.workers, 1)
+        return Outlook(place, max(queue_s, _pause_s(job)) + speed * own_slices)
+
+
+def look_ahead(session: Session, job: JobRow) -> Outlook:
+    """Tell what lies before one job."""
+    return survey(session, [job]).outlook(job)
+
+
+def survey(session: Session, jobs: Sequence[JobRow]) -> Survey:
+    """Look at all that decides when these jobs are done; how many they are plays little part."""
+    live = [job for job in jobs if not job.is_final]
+    waiting = [job for job in live if job.state is State.QUEUED]
+    kinds = {(job.pipeline, job.network) for job in live}
+    speeds = {kind: seconds_per_slice(session, *kind) for kind in kinds}
+    if not waiting:
+        return Survey(speeds, {}, [], 0.0, 0)
+    return Survey(
+        speeds=speeds,
+        before=_before_in_hospital(session, [job.id for job in waiting]),
+        groups=_waiting(session, max(job.priority_rank for job in waiting)),
+        begun_slices=_begun_slices(session),
+        workers=count_workers(session),
+    )
 
 
 def seconds_per_slice(session: Session, pipeline: str, network: str) -> float | None:
@@ -95,24 +141,29 @@ def seconds_per_slice(session: Session, pipeline: str, network: str) -> float | 
     return None if speed is None else float(speed)
 
 
-def _under_way(session: Session) -> tuple[float, int]:
-    """Return the slices that running jobs still have to do, and how many workers there are."""
-    running = select(
-        func.coalesce(func.sum((1.0 - JobRow.fraction) * JobRow.slice_count), 0.0),
-        func.count(JobRow.worker.distinct()),
-    ).where(JobRow.state == State.RUNNING)
-    slices, busy = session.execute(running).one()
-    return float(slices), max(busy, count_live(session))
+def count_workers(session: Session) -> int:
+    """Return how many workers share the queue: those heard of lately, or those that run a job."""
+    busy = select(func.count(JobRow.worker.distinct())).where(JobRow.state == State.RUNNING)
+    return max(session.scalars(busy).one(), count_live(session))
 
 
-def _ahead(session: Session, job: JobRow) -> tuple[int, float]:
+def _begun_slices(session: Session) -> float:
+    left = func.sum((1.0 - JobRow.fraction) * JobRow.slice_count)
+    query = select(func.coalesce(left, 0.0)).where(JobRow.state == State.RUNNING)
+    return float(session.scalars(query).one())
+
+
+def _pause_s(job: JobRow) -> float:
+    """Return for how many seconds nobody takes a job that waits before another attempt."""
+    return 0.0 if job.retry_at is None else (job.retry_at - now()).total_seconds()
+
+
+def _ahead(groups: list[Waiting], job: JobRow, before: int) -> tuple[int, float]:
     """Return how many jobs are served before one that waits, and about how many slices they have."""
-    groups = _waiting(session, job.priority_rank)
     own = next((one for one in groups if _is_own(one, job)), None)
     if own is None:
         # It was taken a moment ago.
         return 0, 0.0
-    before = _before_in_hospital(session, job)
     jobs, slices = 0, 0.0
     for group in groups:
         count = _served_before(group, own, before)
@@ -122,8 +173,8 @@ def _ahead(session: Session, job: JobRow) -> tuple[int, float]:
 
 
 def _served_before(group: Waiting, own: Waiting, before: int) -> int:
-    if group.rank < own.rank:
-        return group.jobs
+    if group.rank != own.rank:
+        return group.jobs if group.rank < own.rank else 0
     if group.tenant_id == own.tenant_id:
         return before
     # Hospitals take turns; who was served longer ago has one more of them by then.
@@ -134,14 +185,22 @@ def _is_own(group: Waiting, job: JobRow) -> bool:
     return (group.tenant_id, group.rank) == (job.tenant_id, job.priority_rank)
 
 
-def _before_in_hospital(session: Session, job: JobRow) -> int:
-    query = select(func.count()).where(
-        JobRow.state == State.QUEUED,
-        JobRow.tenant_id == job.tenant_id,
-        JobRow.priority_rank == job.priority_rank,
-        tuple_(JobRow.queued_at, JobRow.id) < (job.queued_at, job.id),
+def _before_in_hospital(session: Session, job_ids: list[UUID]) -> dict[UUID, int]:
+    own, other = aliased(JobRow), aliased(JobRow)
+    stands_before = and_(
+        other.state == State.QUEUED,
+        other.tenant_id == own.tenant_id,
+        other.priority_rank == own.priority_rank,
+        tuple_(other.queued_at, other.id) < tuple_(own.queued_at, own.id),
     )
-    return session.scalars(query).one()
+    query = (
+        select(own.id, func.count(other.id))
+        .outerjoin(other, stands_before)
+        .where(own.id.in_(job_ids))
+        .group_by(own.id)
+    )
+    found: dict[UUID, int] = dict(session.execute(query).all())
+    return found
 
 
 def _waiting(session: Session, rank: int) -> list[Waiting]:

@@ -8,6 +8,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from db.claims import Claim, finish_job
+from db.estimates import estimate_of
 from db.studies import instance_keys
 from db.turns import Rules, is_any_due, take_turn
 from hilum.catalogue import pipeline_card
@@ -73,7 +74,10 @@ def _attempt(claim: Claim, bench: Bench) -> None:
         analysis, artifacts = write_artifacts(analysis, claim, bench.store, progress)
     with bench.sessions.begin() as session:
         finish_job(session, claim, analysis.report, artifacts)
+        estimate = estimate_of(session, claim.job_id)
     log.info("job.succeeded", seconds=round(sum(analysis.report.timings_s.values()), 2))
+    if estimate is not None:
+        log.info("job.estimated", **estimate.rounded())
 
 
 def _analyse(claim: Claim, bench: Bench, progress: Progress) -> Analysis:

@@ -78,6 +78,8 @@ class JobRow(Row):
     """Nobody takes it before then: what stood in its way needs time to go."""
     absent_since: Mapped[datetime | None]
     """When a worker first lacked its network; empty where none has since its last attempt."""
+    expected_s: Mapped[float | None]
+    """From `queued_at` to its end, as estimated then; empty where nothing was known."""
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
