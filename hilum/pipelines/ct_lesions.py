@@ -19,8 +19,10 @@ from hilum.networks.maskrcnn import Segmenter
 from hilum.pipelines.lungs import find_lungs
 from hilum.pipelines.measure import join_findings, measure_burden, measure_slices
 from hilum.pipelines.slices import find_lesions
-from hilum.pipelines.stopwatch import Stopwatch
+from hilum.pipelines.stopwatch import Steps, Stopwatch
 from hilum.study import Study
+
+MEASURING_STEPS = 3
 
 
 def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
@@ -36,13 +38,15 @@ def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
         volume = read_grid(layout, progress)
         source = read_source(layout)
     with watch.stage(Stage.LUNGS):
-        lungs = find_lungs(volume)
+        lungs = find_lungs(volume, progress)
     with watch.stage(Stage.SLICES):
         lesions = find_lesions(volume, lungs.mask, segmenter, progress)
     with watch.stage(Stage.MEASURING):
-        labels = CT_LESIONS.labels
+        labels, steps = CT_LESIONS.labels, Steps(progress, Stage.MEASURING, MEASURING_STEPS)
         findings = join_findings(volume, lungs.mask, lesions, labels)
+        steps.take()
         right, left, total = measure_burden(volume, lungs.mask, lesions.labels, labels)
+        steps.take()
         slices = measure_slices(volume, lungs.mask, lesions.labels)
     report = Report(
         study_uid=study.study_uid,

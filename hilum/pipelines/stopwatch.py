@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time the stages of a job and tell its followers when each begins and ends."""
+"""Time the stages of a job and tell its followers when each begins, goes on and ends."""
 
 import time
 from collections.abc import Iterator
@@ -29,3 +29,25 @@ class Stopwatch:
         yield
         self.timings_s[stage.value] = time.perf_counter() - start
         self.progress(stage, 1, 1)
+
+
+@dataclass(slots=True)
+class Steps:
+    """Counts the steps of a stage that has no slices or files to count.
+
+    Attributes:
+        progress: told of each; it may raise to stop the job.
+        stage: whose steps.
+        total: how many there are.
+        done: how many are behind us.
+    """
+
+    progress: Progress
+    stage: Stage
+    total: int
+    done: int = 0
+
+    def take(self) -> None:
+        """Tell that one more step is done."""
+        self.done += 1
+        self.progress(self.stage, self.done, self.total)

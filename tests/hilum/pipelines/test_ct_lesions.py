@@ -1,5 +1,6 @@
 """The whole pipeline: what was planted is found, what is healthy stays clean, by real weights."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from hilum.errors import NoDicom, UnknownNetwork
 from hilum.findings import Analysis
 from hilum.grading import MOSMED, Verdict
 from hilum.jobs import Stage
+from hilum.networks.weights import load
 from hilum.phantom import Phantom, make_phantom
 from hilum.pipelines.analyse import analyse_fully
+from hilum.pipelines.lungs import STEPS
 from hilum.pipelines.one_slice import analyse_slice
 from tests.archives import unpacked
 from tests.phantoms import healthy, write_chest, zip_chest
@@ -76,6 +79,22 @@ def test_progress_passes_every_stage_in_order(tmp_path: Path) -> None:
     assert order == [Stage.READING, Stage.LUNGS, Stage.SLICES, Stage.MEASURING]
     assert all(0 <= done <= total for _, done, total in heard)
     assert sum(stage is Stage.SLICES and total > 1 for stage, _, total in heard) > 3
+
+
+def test_between_two_reports_of_progress_lies_one_step_of_a_stage(tmp_path: Path) -> None:
+    heard: dict[Stage, list[tuple[int, int]]] = {stage: [] for stage in Stage}
+
+    analyse_fully(
+        write_chest(tmp_path, make_phantom(slices=8, size_px=128)),
+        device="cpu",
+        progress=lambda stage, *step: heard[stage].append(step),
+    )
+
+    assert [done for done, total in heard[Stage.LUNGS] if total == STEPS] == [*range(1, STEPS + 1)]
+    assert [done for done, total in heard[Stage.MEASURING] if total == 3] == [1, 2]
+    assert [done for done, total in heard[Stage.READING] if total == 8] == [*range(9)]
+    counted = [done for done, total in heard[Stage.SLICES] if total > 1]
+    assert max(after - before for before, after in pairwise(counted)) <= load("resnet50").batch
 
 
 def test_a_healthy_chest_reads_as_no_finding_from_a_zip(tmp_path: Path) -> None:
