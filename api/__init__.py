@@ -20,6 +20,7 @@ from api.parts import EXTENSION, Parts
 from api.reports import reports
 from api.resumable import resumable
 from api.scrape import scrape
+from api.streams.views import streams
 from api.studies import studies
 from api.tracing import follow_requests
 from api.webhooks import webhooks
@@ -33,6 +34,7 @@ BLUEPRINTS: Final = (
     jobs,
     actions,
     batches,
+    streams,
     deliveries,
     webhooks,
     reports,

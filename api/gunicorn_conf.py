@@ -11,11 +11,14 @@ from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped
 from prometheus_client.multiprocess import mark_process_dead
 
 from api.metrics import FOLDER, share
+from api.parts import EXTENSION
+from hilum.settings import Settings
 
 worker_class: Final = "gthread"
 """A slow upload holds a thread, not the whole process."""
 
 threads: Final = 16
+"""For requests; the streams of `HILUM_STREAMS` get theirs on top, so that they starve nobody."""
 
 timeout: Final = 120
 """Seconds without a heartbeat; the main thread beats while uploads run, so only a hang is killed."""
@@ -37,10 +40,28 @@ control_socket_disable: Final = True
 accesslog: Final = None
 """The app logs requests itself, with ids and without queries."""
 
+PIECE: Final = 256 * 1024
+"""Bytes of a body received at a time."""
 
-def on_starting(_server: Any) -> None:
+
+def on_starting(server: Any) -> None:
     """Have the workers keep what they count in a fresh folder, before there are any."""
     share(Path(mkdtemp(prefix="hilum-metrics-")))
+    on_reload(server)
+
+
+def on_reload(server: Any) -> None:
+    """Give each stream a thread beside those that were asked for."""
+    server.cfg.set("threads", server.cfg.threads + Settings.from_environment().streams)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Let streams end when their process is told to: it waits for open requests."""
+
+    def is_ending() -> bool:
+        return not worker.alive or worker.ppid != os.getppid()
+
+    worker.wsgi.extensions[EXTENSION].streams.end_when(is_ending)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
@@ -52,9 +73,6 @@ def on_exit(_server: Any) -> None:
     """Remove the folder."""
     shutil.rmtree(os.environ[FOLDER], ignore_errors=True)
 
-
-PIECE: Final = 256 * 1024
-"""Bytes of a body received at a time."""
 
 # Gunicorn's own mebibyte is memory that the system takes back and clears again each time.
 SocketUnreader.max_body_chunk = PIECE

@@ -108,7 +108,7 @@ def show(job_id: UUID) -> tuple[Any, int, dict[str, str]]:
     with parts().sessions.begin() as session:
         job = job_for(session, tenant_id(), job_id)
         outlook = look_ahead(session, job)
-    return _job(job, outlook), 200, _poll_headers(job)
+    return shown_job(job, outlook), 200, _poll_headers(job)
 
 
 @jobs.delete("/<uuid:job_id>")
@@ -141,7 +141,7 @@ def answer_job(job: JobRow, status: int) -> tuple[dict[str, Any], int, dict[str,
     """Return a job with its place in the queue, and where to ask for it again."""
     with parts().sessions.begin() as session:
         outlook = look_ahead(session, job)
-    document = _job(job, outlook)
+    document = shown_job(job, outlook)
     return document, status, {"Location": document["links"]["self"], **_poll_headers(job)}
 
 
@@ -149,7 +149,8 @@ def _poll_headers(job: JobRow) -> dict[str, str]:
     return {"Retry-After": str(POLL_S[job.state])} if job.state in POLL_S else {}
 
 
-def _job(job: JobRow, outlook: Outlook) -> dict[str, Any]:
+def shown_job(job: JobRow, outlook: Outlook) -> dict[str, Any]:
+    """Return a job with what lies before it."""
     rounded = None if outlook.eta_s is None else round(outlook.eta_s, 1)
     return listed_job(job) | {"queue_position": outlook.place, "eta_s": rounded}
 
@@ -171,6 +172,7 @@ def listed_job(job: JobRow) -> dict[str, Any]:
         "cancel_requested": job.cancel_requested,
         "error": job.error_code and {"code": job.error_code, "message": job.error_message},
         "timings_s": job.timings_s,
+        "expected_s": job.expected_s,
         "created_at": job.created_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
@@ -197,6 +199,7 @@ def _links(job: JobRow) -> dict[str, str | None]:
         "self": self,
         "study": url_for("studies.show", study_id=job.study_id),
         "events": f"{self}/events",
+        "stream": url_for("streams.job", job_id=job.id),
         "report": url_for("reports.show", job_id=job.id) if is_done else None,
         "deliveries": f"{self}/deliveries" if is_done else None,
         "cancel": None if job.is_final else self,

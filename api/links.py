@@ -40,6 +40,15 @@ class Access:
         if self.job_id not in {None, job_id}:
             raise UnknownJob(f"There is no job {job_id}.")
 
+    def check_all_jobs(self) -> None:
+        """Make sure that the caller may see every job of the tenant.
+
+        Raises:
+            WrongKey: the link is to one job.
+        """
+        if self.job_id is not None:
+            raise WrongKey("This link opens one job, not the list of all.")
+
 
 class Links:
     """Makes and reads the tokens of links."""

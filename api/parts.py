@@ -13,6 +13,7 @@ from api.links import Links
 from api.queue import Bell
 from api.room import Room
 from api.spool import Spool
+from api.streams.hub import Hub
 from api.turnstile import Turnstile
 from db.session import Sessions, make_engine, make_sessions
 from hilum.settings import Settings
@@ -37,6 +38,7 @@ class Parts:
         links: signs and reads links for people.
         turnstile: counts the requests of hospitals.
         room: tells where hospitals have none left.
+        streams: tells those who listen what happens.
     """
 
     settings: Settings
@@ -50,6 +52,7 @@ class Parts:
     links: Links
     turnstile: Turnstile
     room: Room
+    streams: Hub
 
     @classmethod
     def assemble(cls, settings: Settings) -> Self:
@@ -68,10 +71,12 @@ class Parts:
             links=Links(settings.secret_key),
             turnstile=Turnstile(settings.redis_url),
             room=Room(sessions, max_queue_age_s=settings.max_queue_age_s),
+            streams=Hub(sessions, most=settings.streams),
         )
 
     def close(self) -> None:
-        """Let go of connections and of the spool."""
+        """Let go of streams, connections and the spool."""
+        self.streams.stop()
         self.spool.close()
         self.bell.close()
         self.turnstile.close()

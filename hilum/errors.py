@@ -25,7 +25,7 @@ HilumError
 ├── TransientError             the world is at fault: try again later
 │   ├── StorageFull, StorageUnavailable, QueueUnavailable, QueueStalled, DatabaseUnavailable
 │   ├── ServerUnreachable, NetworkAbsent, GpuMemory, Undelivered
-│   ├── QueueOverloaded
+│   ├── QueueOverloaded, TooManyStreams
 │   └── QuotaExceeded          what the hospital may have
 │       └── TooManyJobs, TooManyBytes, TooManyRequests
 └── ConfigurationError         we are at fault: the process refuses to start
@@ -540,6 +540,12 @@ class TooManyRequests(QuotaExceeded):
     """The hospital has asked as often in a minute as it may."""
 
     code = "too_many_requests"
+
+
+class TooManyStreams(TransientError):
+    """As many streams are open as this server serves at a time."""
+
+    code = "too_many_streams"
 
 
 # ── ConfigurationError ────────────────────────────────────────────────────────────────────────

@@ -110,6 +110,11 @@ class Settings(BaseSettings):
         gt=0,
         description="A job due for so long while none is taken and none runs: a stall.",
     )
+    streams: int = Field(
+        default=32,
+        gt=0,
+        description="Most event streams of a web server's process; each has a thread of its own.",
+    )
     callback_private: bool = Field(
         default=False, description="Allow callbacks and webhooks to private networks."
     )

@@ -28,6 +28,7 @@ class JobLinksJSON(Schema):
     self = text("This job.", required=True)
     study = text("What it reads.", required=True)
     events = text("What happened to it.", required=True)
+    stream = text("What happens to it, as it happens.", required=True)
     report = text("Its report, once it has succeeded.", required=True, allow_none=True)
     deliveries = text("Where its results were sent.", required=True, allow_none=True)
     cancel = text("DELETE here stops it.", required=True, allow_none=True)
@@ -61,6 +62,12 @@ class ListedJobJSON(Schema):
         values=Float(),
         required=True,
         metadata={"description": "Seconds of each stage."},
+    )
+    expected_s = number(
+        "Seconds it was expected to take when it was submitted, waiting included; null where"
+        " nothing was known.",
+        required=True,
+        allow_none=True,
     )
     created_at = AwareDateTime(required=True)
     started_at = AwareDateTime(required=True, allow_none=True)

@@ -1,0 +1,131 @@
+"""Streams as far as they need no real server: who may listen, to what, and what is said first."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from api.parts import Parts
+from db.claims import claim_job, fail_job
+from db.session import Sessions
+from hilum.settings import Settings
+from tests.api.caller import Caller
+from tests.api.listening import ear_of
+
+
+@pytest.fixture
+def queued(caller: Caller, archive: bytes) -> str:
+    job_id: str = caller.send(archive).json["id"]
+    return job_id
+
+
+def page_token(caller: Caller, job_id: str) -> str:
+    link: str = caller.get(f"/v1/jobs/{job_id}").json["links"]["page"]
+    return link.partition("token=")[2]
+
+
+def test_ended_job_is_told_once_and_the_stream_ends(caller: Caller, finished: str) -> None:
+    answer = caller.get(f"/v1/jobs/{finished}/stream")
+
+    ear = ear_of(answer.text)
+    [event] = ear.events()
+    assert (event.name, event.id) == ("job", "succeeded")
+    shown = caller.get(f"/v1/jobs/{finished}").json
+    assert event.data | {"links": {}} == shown | {"links": {}}
+    assert ear.retry_ms == 2000
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Accel-Buffering"] == "no"
+
+
+def test_who_heard_that_a_job_has_ended_need_not_come_again(caller: Caller, finished: str) -> None:
+    answer = caller.get(f"/v1/jobs/{finished}/stream", headers={"Last-Event-ID": "succeeded"})
+
+    assert (answer.status, answer.data) == (204, b"")
+
+
+def test_end_of_another_kind_than_was_heard_is_told(
+    caller: Caller, queued: str, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        claim = claim_job(session, UUID(queued), worker="gpu", lease_s=60, max_attempts=3)
+        assert claim is not None
+        fail_job(session, claim, "missing_slices", "Slices are missing.")
+
+    answer = caller.get(f"/v1/jobs/{queued}/stream", headers={"Last-Event-ID": "cancelled"})
+
+    [event] = ear_of(answer.text).events()
+    assert (event.id, event.data["error"]["code"]) == ("failed", "missing_slices")
+
+
+def test_job_says_where_its_stream_is(caller: Caller, queued: str) -> None:
+    links = caller.get(f"/v1/jobs/{queued}").json["links"]
+
+    assert links["stream"] == f"/v1/jobs/{queued}/stream"
+
+
+def test_link_to_a_job_opens_its_stream_and_gets_no_fresh_link_by_it(
+    caller: Caller, anyone: Caller, finished: str
+) -> None:
+    token = page_token(caller, finished)
+
+    answer = anyone.get(f"/v1/jobs/{finished}/stream", token=token)
+
+    [event] = ear_of(answer.text).events()
+    assert event.data["links"]["page"] == f"/jobs/{finished}?token={token}"
+
+
+def test_link_to_a_job_opens_neither_another_job_nor_the_list(
+    caller: Caller, anyone: Caller, finished: str
+) -> None:
+    token = page_token(caller, finished)
+
+    refusals = [
+        anyone.get(f"/v1/jobs/{uuid4()}/stream", token=token).refusal,
+        anyone.get("/v1/stream", token=token).refusal,
+    ]
+
+    assert refusals == [(404, "unknown_job"), (401, "wrong_key")]
+
+
+@pytest.mark.parametrize("path", ["/v1/stream", "/v1/jobs/{job_id}/stream"])
+def test_nobody_listens_without_a_key(anyone: Caller, finished: str, path: str) -> None:
+    assert anyone.get(path.format(job_id=finished)).refusal == (401, "missing_key")
+
+
+def test_job_of_another_hospital_is_not_there(stranger: Caller, finished: str) -> None:
+    assert stranger.get(f"/v1/jobs/{finished}/stream").refusal == (404, "unknown_job")
+
+
+@pytest.mark.parametrize("last", ["yesterday", "-1", "1.5", str(2**63)])
+def test_last_event_that_is_no_id_is_refused(caller: Caller, last: str) -> None:
+    answer = caller.get("/v1/stream", headers={"Last-Event-ID": last})
+
+    assert answer.refusal == (422, "invalid_request")
+
+
+def test_head_of_a_stream_leaves_nobody_listening(
+    caller: Caller, queued: str, parts: Parts
+) -> None:
+    for path in ("/v1/stream", f"/v1/jobs/{queued}/stream"):
+        with caller.client.head(path, headers=caller.headers()) as answer:
+            assert answer.status_code == 200
+
+    assert parts.streams.count() == 0
+
+
+class TestFew:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"streams": 1})
+
+    def test_one_stream_more_than_there_may_be_is_told_to_come_later(
+        self, caller: Caller, queued: str, finished: str, parts: Parts
+    ) -> None:
+        assert queued == finished
+        held = parts.streams.listen(uuid4())
+
+        refused = caller.get(f"/v1/jobs/{finished}/stream")
+        parts.streams.leave(held)
+
+        assert refused.refusal == (503, "too_many_streams")
+        assert refused.headers["Retry-After"] == "10"
+        assert caller.get(f"/v1/jobs/{finished}/stream").status == 200
