@@ -45,6 +45,8 @@ def status() -> str:
     """Show how the system is, and with a link the newest jobs of a tenant."""
     token = request.args.get("token", "")
     access = parts().links.read(token) if token else None
+    if access is not None:
+        access.check_all_jobs()
     tenant_id = access.tenant_id if access else None
     troubles = find_troubles(parts())
     counts: dict[State, int] = {}
@@ -59,6 +61,7 @@ def status() -> str:
         counts=counts,
         jobs=[(job, report, _page_of(job)) for job, report in newest],
         signed=tenant_id is not None,
+        token=token,
     )
 
 

@@ -20,7 +20,10 @@ REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """An id a client may choose: it goes into logs and headers."""
 
 NOTHING: Final = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
-OWN_PAGE: Final = f"{NOTHING}; style-src 'self'; img-src 'self'; form-action 'self'"
+OWN_PAGE: Final = (
+    f"{NOTHING}; style-src 'self'; img-src 'self'; form-action 'self'; script-src 'self';"
+    " connect-src 'self'"
+)
 POLICIES: Final = {
     "pages": OWN_PAGE,
     # Swagger UI sets styles of its own and carries its icons as data.

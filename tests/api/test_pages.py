@@ -109,7 +109,27 @@ def test_page_of_a_waiting_job_comes_back_by_itself(
     answer = anyone.get(page_of(caller, caller.send(archive).json["id"]))
 
     assert "Next in the queue" in words(answer)
-    assert 'http-equiv="refresh"' in answer.text
+    assert '<noscript><meta http-equiv="refresh"' in answer.text
+    assert "/stream?token=" in answer.text
+    assert "live.js" in answer.text
+
+
+def test_pages_may_run_their_own_script_and_ask_their_own_server(anyone: Caller) -> None:
+    policy = anyone.get("/").headers["Content-Security-Policy"]
+
+    assert "script-src 'self'" in policy
+    assert "connect-src 'self'" in policy
+
+
+def test_link_to_one_job_does_not_open_the_list(
+    caller: Caller, anyone: Caller, finished: str
+) -> None:
+    token = page_of(caller, finished).partition("token=")[2]
+
+    answer = anyone.get("/", token=token)
+
+    assert answer.status == 401
+    assert finished not in answer.text
 
 
 def test_page_of_a_failed_job_says_why(
