@@ -27,7 +27,11 @@ def gunicorn_arguments(*, bind: str, workers: int, threads: int) -> list[str]:
 @click.option("--bind", default="127.0.0.1:8080", show_default=True, help="Address and port.")
 @click.option("--workers", default=2, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option(
-    "--threads", default=16, show_default=True, type=click.IntRange(1), help="Threads of each."
+    "--threads",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Threads of each for requests; streams have more.",
 )
 def api(bind: str, workers: int, threads: int) -> None:
     """Run the web server; the settings come from the environment."""

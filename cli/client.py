@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Hilum server over HTTP: what `send`, `status`, `report` and the demo call."""
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from cli import events
 from cli.packing import Parcel, Sent
 from hilum.errors import HilumError, InputError, ServerUnreachable, TransientError
 from hilum.jobs import FINAL_STATES
@@ -24,7 +26,17 @@ TRIES: Final = 5
 LONGEST_WAIT_S: Final = 30.0
 """Longest pause between two looks at a job or a batch, whatever the server asks for."""
 
+SILENCE_S: Final = 45.0
+"""A stream that is silent for so long is broken: it speaks every fifteen seconds at least."""
+
+JOB: Final = "job"
+"""Name of the event that carries a job."""
+
 Answer = TypeVar("Answer")
+
+
+class _NoStream(Exception):
+    """Raised where a stream is not to be had; asking for the job tells why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,43 @@ class Client:
             if is_over(document):
                 return
             time.sleep(min(float(answer.headers.get("Retry-After", 1)), LONGEST_WAIT_S))
+
+    def follow(self, job_id: str) -> Iterator[Mapping[str, Any]]:
+        """Yield a job whenever something changed, until it has ended.
+
+        By its stream, which is opened again where it ends or breaks off; by asking again and again
+        where the server has none, or none to spare.
+        """
+        barren = 0
+        while barren < TRIES:
+            barren += 1
+            try:
+                for job in self._streamed(job_id):
+                    barren = 0
+                    yield job
+                    if job["state"] in FINAL_STATES:
+                        return
+            except _NoStream:
+                break
+            except TransientError:
+                # The server may be starting again.
+                pass
+            time.sleep(2.0**barren / 4)
+        yield from self.jobs(job_id)
+
+    def _streamed(self, job_id: str) -> Iterator[Mapping[str, Any]]:
+        headers = {"Accept": events.MEDIA_TYPE}
+        limits = httpx.Timeout(ANSWER_LIMIT_S, read=SILENCE_S)
+        path = f"/v1/jobs/{job_id}/stream"
+        with (
+            _translated(),
+            self._http.stream("GET", path, headers=headers, timeout=limits) as answer,
+        ):
+            if not answer.headers.get("Content-Type", "").startswith(events.MEDIA_TYPE):
+                raise _NoStream
+            for event in events.read_events(answer.iter_lines()):
+                if event.name == JOB:
+                    yield json.loads(event.data)
 
     def download(self, path: str, target: Path) -> None:
         """Save what lies at a path of the API, whole or not at all."""

@@ -21,8 +21,12 @@ class JobFailed(click.ClickException):
     """The job ended without a report."""
 
 
+def nothing() -> None:
+    """Have nothing to do while a job runs."""
+
+
 def send_and_follow(
-    client: Client, path: Path, order: Order, *, meanwhile: Callable[[], None] = lambda: None
+    client: Client, path: Path, order: Order, *, meanwhile: Callable[[], None] = nothing
 ) -> Mapping[str, Any]:
     """Send a study, show its way, and return its job once it has succeeded.
 
@@ -43,14 +47,16 @@ def send_and_follow(
 
 
 def follow(
-    client: Client, job_id: str, board: Board, meanwhile: Callable[[], None] = lambda: None
+    client: Client, job_id: str, board: Board, meanwhile: Callable[[], None] = nothing
 ) -> Mapping[str, Any]:
     """Show a job's way on a board and return it once it has succeeded.
 
     Raises:
         JobFailed: it failed or was cancelled.
     """
-    for job in client.jobs(job_id):
+    # Whoever has something to do meanwhile wants a turn more often than a quiet stream speaks.
+    looks = client.jobs if meanwhile is not nothing else client.follow
+    for job in looks(job_id):
         meanwhile()
         show(job, board)
     if job["state"] != State.SUCCEEDED:

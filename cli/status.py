@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -19,7 +20,9 @@ from hilum.jobs import Stage, State
 @click.command(short_help="Show where jobs stand.")
 @click.argument("job_id", required=False)
 @click.option("--batch", help="Show the batch of this id, and its jobs.")
-@click.option("--watch", is_flag=True, help="Follow the job, or the batch, to its end.")
+@click.option(
+    "--follow", "--watch", "watch", is_flag=True, help="Follow the job, or the batch, to its end."
+)
 @click.option(
     "--state",
     type=click.Choice([each.value for each in State]),
@@ -91,6 +94,13 @@ def _note(job: Mapping[str, Any]) -> str:
         counted = job["stage"] == Stage.SLICES
         count = f" {job['slices']['done']} of {job['slices']['total']}" if counted else ""
         return f"{job['stage'] or ''}{count}"
+    if job["state"] == State.SUCCEEDED and job["expected_s"] is not None:
+        return f"took {_took_s(job):.0f} s, expected {job['expected_s']:.0f} s"
     place, eta_s = job.get("queue_position"), job.get("eta_s")
     words = [] if place is None else ["next" if place == 0 else f"{place} ahead"]
     return ", ".join(words if eta_s is None else [*words, f"about {eta_s:.0f} s"])
+
+
+def _took_s(job: Mapping[str, Any]) -> float:
+    sent, ended = (datetime.fromisoformat(job[name]) for name in ("created_at", "finished_at"))
+    return (ended - sent).total_seconds()

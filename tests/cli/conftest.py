@@ -12,6 +12,7 @@ from werkzeug.serving import make_server
 
 from api import create_app
 from api.parts import EXTENSION
+from api.streams.hub import Hub
 from cli.client import Client
 from db.session import Sessions
 from db.tables import TenantRow
@@ -24,6 +25,7 @@ from hilum.settings import Settings
 class Server:
     url: str
     key: str
+    streams: Hub
 
 
 @pytest.fixture
@@ -36,11 +38,12 @@ def server(settings: Settings, sessions: Sessions, tenant: TenantRow) -> Iterato
     thread.start()
     # In production the server's log is another process's; here it would mix with results.
     with capture_logs():
-        yield Server(f"http://127.0.0.1:{http.server_port}", key)
+        yield Server(f"http://127.0.0.1:{http.server_port}", key, app.extensions[EXTENSION].streams)
     http.shutdown()
     thread.join()
-    http.server_close()
+    # Whoever still listens must be let go: the server waits for its threads.
     app.extensions[EXTENSION].close()
+    http.server_close()
 
 
 @pytest.fixture

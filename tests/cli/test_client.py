@@ -1,5 +1,7 @@
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -100,6 +102,60 @@ def test_a_job_is_looked_at_until_it_has_ended(
                 cancel_job(session, tenant.id, UUID(job["id"]))
 
     assert states == ["queued", "cancelled"]
+
+
+def test_a_job_is_followed_by_its_stream_until_it_has_ended(
+    client: Client, small_study: Path, sessions: Sessions, tenant: TenantRow
+) -> None:
+    job = client.send_study(Parcel.of(small_study), Order(), ignore)
+    states = []
+
+    for look in client.follow(job["id"]):
+        states.append(look["state"])
+        if len(states) == 1:
+            with sessions.begin() as session:
+                cancel_job(session, tenant.id, UUID(job["id"]))
+
+    assert states == ["queued", "cancelled"]
+
+
+def test_a_job_is_asked_for_where_there_is_no_stream_to_spare(
+    server: Server, client: Client, small_study: Path, sessions: Sessions, tenant: TenantRow
+) -> None:
+    job = client.send_study(Parcel.of(small_study), Order(), ignore)
+    with sessions.begin() as session:
+        cancel_job(session, tenant.id, UUID(job["id"]))
+    held = [server.streams.listen(tenant.id) for _ in range(32)]
+
+    states = [look["state"] for look in client.follow(job["id"])]
+
+    assert states == ["cancelled"]
+    for listener in held:
+        server.streams.leave(listener)
+
+
+def test_a_stream_that_breaks_off_is_opened_again(
+    client: Client, small_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = client.send_study(Parcel.of(small_study), Order(), ignore)
+    opened: list[str] = []
+
+    def broken(job_id: str) -> Iterator[Mapping[str, Any]]:
+        opened.append(job_id)
+        yield job | {"state": "running" if len(opened) < 3 else "succeeded"}
+        raise ServerUnreachable
+
+    monkeypatch.setattr(client, "_streamed", broken)
+    monkeypatch.setattr(client_module, "TRIES", 2)
+
+    states = [look["state"] for look in client.follow(job["id"])]
+
+    assert states == ["running", "running", "succeeded"]
+
+
+def test_an_unknown_job_is_not_followed(client: Client) -> None:
+    with pytest.raises(UnknownJob):
+        list(client.follow(str(uuid4())))
 
 
 def test_a_download_that_fails_leaves_no_file(client: Client, tmp_path: Path) -> None:
