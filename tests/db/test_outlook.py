@@ -2,8 +2,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.claims import report_progress
-from db.outlook import look_ahead
+from db.claims import give_back, report_progress
+from db.outlook import look_ahead, survey
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant
@@ -76,6 +76,48 @@ def test_two_busy_workers_halve_the_wait(sessions: Sessions, tenant: TenantRow) 
         waiting = queue_job(session, tenant.id, slice_count=60)
 
         assert look_ahead(session, waiting).eta_s == pytest.approx(0.5 * (200 / 2 + 60))
+
+
+def test_several_jobs_are_told_the_same_together_as_one_by_one(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        other = add_tenant(session, "st-mary")
+        jobs = [
+            queue_job(session, owner.id, priority=priority)
+            for priority in Priority
+            for owner in (tenant, other, tenant)
+        ]
+        claim(session, jobs[0])
+        session.refresh(jobs[0])
+
+        together = survey(session, jobs)
+
+        assert [together.outlook(job) for job in jobs] == [look_ahead(session, job) for job in jobs]
+
+
+def test_survey_does_not_cover_a_job_that_came_later(sessions: Sessions, tenant: TenantRow) -> None:
+    with sessions.begin() as session:
+        known, running = (queue_job(session, tenant.id) for _ in range(2))
+        claim(session, running)
+        session.refresh(running)
+        found = survey(session, [known, running])
+        later = queue_job(session, tenant.id)
+
+        assert [found.covers(job) for job in (known, running, later)] == [True, True, False]
+
+
+def test_job_that_pauses_before_another_attempt_is_not_expected_sooner(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        job = queue_job(session, tenant.id, slice_count=60)
+        give_back(session, claim(session, job), "The disk is full.", max_attempts=3, wait_s=100.0)
+        session.refresh(job)
+
+        assert look_ahead(session, job).eta_s == pytest.approx(100 + 0.5 * 60, abs=1)
 
 
 def test_job_that_has_ended_takes_no_more_time(sessions: Sessions, tenant: TenantRow) -> None:
