@@ -26,7 +26,8 @@ class ServerEvent:
 
 def read_events(lines: Iterable[str]) -> Iterator[ServerEvent]:
     """Yield the events in the lines of a stream; one that was cut short is dropped."""
-    name, data = "message", []
+    name = "message"
+    data: list[str] = []
     for line in lines:
         if not line:
             if data:

@@ -67,7 +67,7 @@ class OfTenant:
         is_done: never; a tenant may always send one more study.
     """
 
-    def __init__(self, tenant_id: UUID, sessions: Sessions, *, after: int | None) -> None:
+    def __init__(self, tenant_id: UUID, sessions: Sessions, *, after: int) -> None:
         self.is_done = False
         self._tenant_id, self._sessions, self._after = tenant_id, sessions, after
 
@@ -76,18 +76,17 @@ class OfTenant:
         match news:
             case Begun():
                 yield from self._missed(news.position)
-            case Happening():
+            case Happening() if news.id > self._after:
                 yield self._event(news)
             case JobNews():
                 yield sse.event(PROGRESS, ProgressJSON().dump(_progress(news)))
 
     def _missed(self, position: int) -> Iterator[str]:
-        after = position if self._after is None else self._after
-        while after < position:
+        while self._after < position:
             with self._sessions.begin() as session:
-                found = happenings_between(session, self._tenant_id, after, position)
+                found = happenings_between(session, self._tenant_id, self._after, position)
             for happening in found:
-                after = happening.id
+                self._after = happening.id
                 yield self._event(happening)
             if len(found) < AT_ONCE:
                 return

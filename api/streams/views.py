@@ -16,6 +16,7 @@ from api.streams.line import Line
 from api.streams.listener import JobNews, Listener
 from api.streams.speech import Teller, speak
 from api.streams.tellers import OfJob, OfTenant
+from db.feed import Feed
 from db.jobs import job_for
 from db.outlook import look_ahead
 
@@ -72,9 +73,17 @@ def everything(last: dict[str, Any]) -> Response:
     `Last-Event-ID` comes first. An event `progress` says how far each running job is.
     """
     access().check_all_jobs()
+    # The hub looked before, or looks later: what happens from here on is told, and told once. An id
+    # that is yet to come is of another database, and would hide all that happens until then.
+    newest = _position()
+    after = min(last.get("last_event_id", newest), newest)
     listener = parts().streams.listen(tenant_id())
-    after = last.get("last_event_id")
     return _stream(listener, OfTenant(tenant_id(), parts().sessions, after=after))
+
+
+def _position() -> int:
+    with parts().sessions.begin() as session:
+        return Feed.begin(session).position
 
 
 def _stream(listener: Listener, teller: Teller) -> Response:

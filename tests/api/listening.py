@@ -3,8 +3,9 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -64,11 +65,17 @@ def ear_of(text: str) -> Ear:
 
 @contextmanager
 def listening(url: str, key: str | None = None, *, last: str | None = None) -> Iterator[Ear]:
-    """Hear a stream for the length of a `with` block."""
+    """Hear a stream for the length of a `with` block, as soon as there is room for one more."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     if last is not None:
         headers["Last-Event-ID"] = last
-    with httpx.stream("GET", url, headers=headers, timeout=60) as answer:
-        assert answer.status_code == 200, answer.read()
+    with ExitStack() as stack:
+        for _ in range(50):
+            answer = stack.enter_context(httpx.stream("GET", url, headers=headers, timeout=60))
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            # The thread of a client that went away a moment ago has yet to notice.
+            time.sleep(0.1)
+        assert answer.status_code == HTTPStatus.OK, answer.read()
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         yield Ear(answer.iter_lines())

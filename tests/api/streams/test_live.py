@@ -236,6 +236,21 @@ def test_client_that_comes_again_hears_what_it_missed_once_each(remote: Remote) 
     assert after == "cancelled"
 
 
+def test_what_happens_as_soon_as_a_stream_is_open_is_heard(remote: Remote) -> None:
+    for _ in range(5):
+        with listening(remote.everything, remote.key) as ear:
+            job = remote.queue()
+            assert next(ear.events()).data["job_id"] == str(job.id)
+        remote.cancel(job)
+
+
+def test_id_that_is_yet_to_come_hides_nothing(remote: Remote) -> None:
+    with listening(remote.everything, remote.key, last=str(2**62)) as ear:
+        job = remote.queue()
+        assert next(ear.events()).data["job_id"] == str(job.id)
+    remote.cancel(job)
+
+
 def test_event_that_was_committed_late_is_heard_before_the_later_one(remote: Remote) -> None:
     with listening(remote.everything, remote.key) as ear:
         job = remote.queue()
@@ -307,6 +322,7 @@ def test_streams_end_when_the_server_is_stopped(engine: Engine, configured: Sett
 
     def listen(url: str) -> None:
         with listening(url, key) as ear:
+            heard.append("open")
             heard.extend(event.name for event in ear.events())
         heard.append("ended")
 
@@ -317,7 +333,7 @@ def test_streams_end_when_the_server_is_stopped(engine: Engine, configured: Sett
         ]
         for thread in threads:
             thread.start()
-        wait_until(lambda: "job" in heard)
+        wait_until(lambda: heard.count("open") == 2)
         begun = time.monotonic()
         os.kill(server.pid, signal.SIGTERM)
         for thread in threads:
