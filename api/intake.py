@@ -24,7 +24,7 @@ from api.parts import Parts
 from api.spool import SpooledFile
 from db.admission import check_bytes, check_jobs, check_queue
 from db.batches import check_open, join_batch
-from db.estimates import keep_estimate
+from db.estimates import keep_estimates
 from db.jobs import check_same, repeated_job, submit_job
 from db.studies import add_study, find_study
 from db.tables import JobRow
@@ -217,7 +217,7 @@ def _submit(
         admit=lambda: admit(session, order),
     )
     if is_new:
-        keep_estimate(session, job)
+        keep_estimates(session, [job])
     return job, is_new
 
 

@@ -174,6 +174,7 @@ def listed_job(job: JobRow) -> dict[str, Any]:
         "timings_s": job.timings_s,
         "expected_s": job.expected_s,
         "created_at": job.created_at,
+        "queued_at": job.queued_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "links": _links(job),

@@ -102,5 +102,5 @@ def _note(job: Mapping[str, Any]) -> str:
 
 
 def _took_s(job: Mapping[str, Any]) -> float:
-    sent, ended = (datetime.fromisoformat(job[name]) for name in ("created_at", "finished_at"))
-    return (ended - sent).total_seconds()
+    began, ended = (datetime.fromisoformat(job[name]) for name in ("queued_at", "finished_at"))
+    return (ended - began).total_seconds()

@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from db.estimates import keep_estimates
 from db.jobs import LIVE, SUBMIT_TRIES
-from db.outlook import Outlook, look_ahead
+from db.outlook import survey
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, narrow
 from db.tables import BatchJobRow, BatchRow, JobEventRow, JobRow, SeriesRow, StudyRow, now
 from hilum.catalogue import pipeline_card
@@ -249,6 +250,8 @@ def _insert_jobs(
     events = [{"job_id": one, "event": "submitted", "detail": told} for one in made.values()]
     if events:
         session.execute(insert(JobEventRow), events)
+        jobs = session.scalars(select(JobRow).where(JobRow.id.in_(made.values()))).all()
+        keep_estimates(session, jobs)
     return made
 
 
@@ -358,10 +361,11 @@ def time_left_s(session: Session, batch_id: UUID) -> float | None:
     )
     left = (1.0 - JobRow.fraction) * JobRow.slice_count
     runs_longest = _jobs_of(batch_id, JobRow.state == State.RUNNING).order_by(left.desc()).limit(1)
-    jobs = [session.scalar(query) for query in (waits_last, runs_longest)]
-    looks: list[Outlook] = [look_ahead(session, job) for job in jobs if job is not None]
-    known = [look.eta_s for look in looks if look.eta_s is not None]
-    return max(known) if known and len(known) == len(looks) else None
+    jobs = [*session.scalars(waits_last), *session.scalars(runs_longest)]
+    look = survey(session, jobs)
+    left_s = [look.outlook(job).eta_s for job in jobs]
+    known = [seconds for seconds in left_s if seconds is not None]
+    return max(known) if known and len(known) == len(left_s) else None
 
 
 def jobs_to_cancel(session: Session, batch_id: UUID) -> list[UUID]:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.admission import check_jobs
+from db.estimates import keep_estimates
 from db.jobs import LIVE, lock_job
 from db.steps import START_OVER, record, take_step
 from db.tables import JobRow, now
@@ -26,6 +27,7 @@ AS_NEW: Final[dict[str, Any]] = START_OVER | {
     "error_message": None,
     "timings_s": {},
     "finished_at": None,
+    "expected_s": None,
 }
 """What a job that is tried again forgets."""
 
@@ -80,6 +82,7 @@ def retry_job(session: Session, tenant_id: UUID, job_id: UUID, *, by: str = BY_A
         # Between the look and the step somebody queued the same, and the index has only one.
         _check_alone(session, job)
         raise NotRetriable(f"Another job of study {job.study_id} was queued just now.") from error
+    keep_estimates(session, [job])
     return job
 
 

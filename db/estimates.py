@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was promised of a job's end when it began to wait, and what came of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -8,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from db.outlook import look_ahead
+from db.outlook import survey
 from db.tables import JobRow
 
 
@@ -38,18 +39,15 @@ class Estimate:
         }
 
 
-def keep_estimate(session: Session, job: JobRow) -> None:
-    """Write down how long a job that begins to wait is expected to take, where that is known."""
-    expected_s = look_ahead(session, job).eta_s
-    # Written beside the row: a flush of it would have computed columns fetched anew, and whoever
-    # holds it after the commit can fetch nothing.
-    session.execute(
-        update(JobRow)
-        .where(JobRow.id == job.id)
-        .values(expected_s=expected_s)
-        .execution_options(synchronize_session=False)
-    )
-    set_committed_value(job, "expected_s", expected_s)
+def keep_estimates(session: Session, jobs: Sequence[JobRow]) -> None:
+    """Write down how long jobs that begin to wait are expected to take, where that is known."""
+    look = survey(session, jobs)
+    expected = [{"id": job.id, "expected_s": look.outlook(job).eta_s} for job in jobs]
+    # Written beside the rows: a flush of them would have computed columns fetched anew, and whoever
+    # holds one after the commit can fetch nothing.
+    session.execute(update(JobRow), expected)
+    for job, row in zip(jobs, expected, strict=True):
+        set_committed_value(job, "expected_s", row["expected_s"])
 
 
 def estimate_of(session: Session, job_id: UUID) -> Estimate | None:

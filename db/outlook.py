@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, tuple_
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import JobRow, now
@@ -115,7 +115,7 @@ def survey(session: Session, jobs: Sequence[JobRow]) -> Survey:
         return Survey(speeds, {}, [], 0.0, 0)
     return Survey(
         speeds=speeds,
-        before=_before_in_hospital(session, [job.id for job in waiting]),
+        before=_before_in_hospital(session, waiting),
         groups=_waiting(session, max(job.priority_rank for job in waiting)),
         begun_slices=_begun_slices(session),
         workers=count_workers(session),
@@ -185,22 +185,31 @@ def _is_own(group: Waiting, job: JobRow) -> bool:
     return (group.tenant_id, group.rank) == (job.tenant_id, job.priority_rank)
 
 
-def _before_in_hospital(session: Session, job_ids: list[UUID]) -> dict[UUID, int]:
-    own, other = aliased(JobRow), aliased(JobRow)
-    stands_before = and_(
-        other.state == State.QUEUED,
-        other.tenant_id == own.tenant_id,
-        other.priority_rank == own.priority_rank,
-        tuple_(other.queued_at, other.id) < tuple_(own.queued_at, own.id),
+def _before_in_hospital(session: Session, jobs: Sequence[JobRow]) -> dict[UUID, int]:
+    lines = (
+        select(
+            JobRow.id,
+            func.row_number()
+            .over(
+                partition_by=(JobRow.tenant_id, JobRow.priority_rank),
+                order_by=(JobRow.queued_at, JobRow.id),
+            )
+            .label("place"),
+        )
+        .where(
+            JobRow.state == State.QUEUED,
+            JobRow.tenant_id.in_({job.tenant_id for job in jobs}),
+            JobRow.priority_rank.in_({job.priority_rank for job in jobs}),
+            JobRow.queued_at <= max(job.queued_at for job in jobs),
+        )
+        .subquery()
     )
-    query = (
-        select(own.id, func.count(other.id))
-        .outerjoin(other, stands_before)
-        .where(own.id.in_(job_ids))
-        .group_by(own.id)
+    of_jobs = lines.c.id.in_([job.id for job in jobs])
+    found: dict[UUID, int] = dict(
+        session.execute(select(lines.c.id, lines.c.place - 1).where(of_jobs)).all()
     )
-    found: dict[UUID, int] = dict(session.execute(query).all())
-    return found
+    # One that was taken a moment ago stands in no line.
+    return {job.id: found.get(job.id, 0) for job in jobs}
 
 
 def _waiting(session: Session, rank: int) -> list[Waiting]:

@@ -49,6 +49,13 @@ SLICES_PER_S: Final = Histogram(
     buckets=(0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100),
     registry=COUNTED,
 )
+ESTIMATES: Final = Histogram(
+    "hilum_estimate_ratio",
+    "How long a job that succeeded took, over what it was expected to take; 1 is right.",
+    ["network"],
+    buckets=(0.25, 0.5, 0.75, 0.9, 1.1, 1.25, 1.5, 2, 4),
+    registry=COUNTED,
+)
 OUTCOMES: Final = Counter(
     "hilum_job_outcomes",
     "Attempts by how they ended: `succeeded`, `cancelled`, `given_back`, `overtaken`, or the code"
@@ -99,7 +106,7 @@ def _row(claim: Claim, sessions: Sessions) -> JobRow | None:
 def _count_claim(job: JobRow) -> None:
     ATTEMPTS.labels("yes" if job.attempts > 1 else "no").inc()
     if job.started_at is not None:
-        due_at = max(job.created_at, job.retry_at or job.created_at)
+        due_at = max(job.queued_at, job.retry_at or job.queued_at)
         waited_s = (job.started_at - due_at).total_seconds()
         WAIT_S.labels(job.priority).observe(max(0.0, waited_s))
 
@@ -112,6 +119,9 @@ def _count_end(job: JobRow, claim: Claim) -> None:
         STAGE_S.labels(stage, job.network).observe(seconds)
     if (slices_s := job.timings_s.get(Stage.SLICES, 0.0)) > 0:
         SLICES_PER_S.labels(job.network).observe(job.slice_count / slices_s)
+    if job.expected_s and job.finished_at:
+        took_s = (job.finished_at - job.queued_at).total_seconds()
+        ESTIMATES.labels(job.network).observe(took_s / job.expected_s)
 
 
 def outcome_of(job: JobRow, claim: Claim) -> str:

@@ -64,12 +64,16 @@ class ListedJobJSON(Schema):
         metadata={"description": "Seconds of each stage."},
     )
     expected_s = number(
-        "Seconds it was expected to take when it was submitted, waiting included; null where"
+        "Seconds it was expected to take when it was queued, waiting included; null where"
         " nothing was known.",
         required=True,
         allow_none=True,
     )
     created_at = AwareDateTime(required=True)
+    queued_at = AwareDateTime(
+        required=True,
+        metadata={"description": "When it was submitted, or last tried again by a person."},
+    )
     started_at = AwareDateTime(required=True, allow_none=True)
     finished_at = AwareDateTime(required=True, allow_none=True)
     links = Nested(JobLinksJSON, required=True)

@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import text
 
 from db.claims import finish_job
-from db.estimates import estimate_of, keep_estimate
+from db.estimates import estimate_of, keep_estimates
 from db.session import Sessions
 from db.tables import JobRow, TenantRow
 from tests.db.factories import claim, finished_job, make_report, queue_job
@@ -27,7 +27,7 @@ def test_estimate_is_kept_with_a_job_and_held_against_what_it_took(
     set_times(sessions, earlier, waited_s=5.0, ran_s=50.0)
     with sessions.begin() as session:
         job = queue_job(session, tenant.id, slice_count=40)
-        keep_estimate(session, job)
+        keep_estimates(session, [job])
     with sessions.begin() as session:
         finish_job(session, claim(session, job), make_report(), [])
     set_times(sessions, job, waited_s=1.0, ran_s=22.0)
@@ -44,7 +44,7 @@ def test_job_of_which_nothing_was_known_has_no_estimate(
 ) -> None:
     with sessions.begin() as session:
         job = queue_job(session, tenant.id)
-        keep_estimate(session, job)
+        keep_estimates(session, [job])
         finish_job(session, claim(session, job), make_report(), [])
 
         assert job.expected_s is None
@@ -59,6 +59,6 @@ def test_small_job_is_expected_soon(sessions: Sessions, tenant: TenantRow, slice
 
     with sessions.begin() as session:
         job = queue_job(session, tenant.id, slice_count=slices)
-        keep_estimate(session, job)
+        keep_estimates(session, [job])
 
         assert job.expected_s == pytest.approx(0.5 * slices)

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from db.estimates import keep_estimate
+from db.estimates import keep_estimates
 from hilum.catalogue import PipelineCard
 from hilum.findings import Analysis
 from hilum.jobs import Progress
@@ -50,7 +50,7 @@ def test_error_of_an_estimate_is_logged_and_small_where_speed_is_known(
     waiting = [queue_stored(datasets[:count], slice_count=count) for count in (20, 10)]
     for job in waiting:
         with steady.sessions.begin() as session:
-            keep_estimate(session, job)
+            keep_estimates(session, [job])
 
     for job in waiting:
         run_now(job.id, steady)
@@ -69,7 +69,7 @@ def test_first_job_of_all_has_no_estimate_to_be_wrong(
 ) -> None:
     job = queue_stored(chest().datasets()[:5])
     with steady.sessions.begin() as session:
-        keep_estimate(session, job)
+        keep_estimates(session, [job])
 
     run_now(job.id, steady)
 
