@@ -17,8 +17,8 @@ import httpx
 import pytest
 from sqlalchemy import Engine
 
+from db.changes import cancel_job
 from db.claims import Claim, fail_job, report_progress
-from db.jobs import cancel_job
 from db.session import Sessions, make_sessions
 from db.steps import record
 from db.tables import JobRow, TenantRow
