@@ -222,6 +222,23 @@ def give_back(
     return bool(cancelled + failed + _queue_again(session, reason, claim.holds, wait_s=wait_s))
 
 
+def hand_back(session: Session, claim: Claim, reason: str) -> bool:
+    """Put a job back whose worker must end, for no fault of the job's: the attempt does not count.
+
+    The answer is False when it is no longer this claim's to give.
+    """
+    cancelled = _cancel_if_asked(session, claim.holds)
+    queued = take_step(
+        session,
+        State.RUNNING,
+        State.QUEUED,
+        claim.holds,
+        detail={"reason": reason},
+        **START_OVER | {"attempts": JobRow.attempts - 1},
+    )
+    return bool(cancelled + queued)
+
+
 def wait_for_network(
     session: Session, claim: Claim, reason: str, *, limit_s: float, wait_s: float
 ) -> bool:

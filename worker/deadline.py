@@ -9,7 +9,7 @@ native library that never lets go of the interpreter, so that no thread of Pytho
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from threading import Event, Thread, current_thread, main_thread
@@ -39,14 +39,14 @@ def time_limit_s(pipeline: str, settings: Settings) -> int:
 
 
 @contextmanager
-def within(limit_s: float, progress: Progress) -> Iterator[Progress]:
+def within(limit_s: float, progress: Progress, give_up: Callable[[], None]) -> Iterator[Progress]:
     """Give the code of a `with` block so much time, and yield where its steps report to.
 
     At the limit `SoftTimeLimitExceeded` is raised in the block, wherever it is; in a thread other
-    than the main one, and where somebody swallowed it, at the next report. A process that is still
-    in the block `GRACE_S` later is killed: its lease runs out, and its job is taken back.
+    than the main one, and where somebody swallowed it, at the next report. Where the
+    process is still in the block `GRACE_S` later, `give_up` is called and the process killed.
     """
-    deadline = Deadline(limit_s, progress)
+    deadline = Deadline(limit_s, progress, give_up)
     previous = signal.signal(SIGNAL, deadline.interrupt) if _is_main() else None
     # In this context, so that what the thread logs names the job.
     clock = Thread(
@@ -75,8 +75,8 @@ class Deadline:
         is_interruptible: whether the signal may break off what the main thread is doing.
     """
 
-    def __init__(self, limit_s: float, progress: Progress) -> None:
-        self._limit_s, self._progress = limit_s, progress
+    def __init__(self, limit_s: float, progress: Progress, give_up: Callable[[], None]) -> None:
+        self._limit_s, self._progress, self._give_up = limit_s, progress, give_up
         self._ends_at = time.monotonic() + limit_s
         self._notify = _is_main()
         self.over = Event()
@@ -118,7 +118,11 @@ class Deadline:
         if self.over.wait(GRACE_S):
             return
         log.critical("job.killed", limit_s=self._limit_s, grace_s=GRACE_S)
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            # It would run into the same limit again, and its worker would count as lost.
+            self._give_up()
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _is_main() -> bool:

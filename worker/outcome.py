@@ -9,7 +9,14 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
 
-from db.claims import Claim, cancel_running, fail_job, give_back, wait_for_network
+from db.claims import (
+    Claim,
+    cancel_running,
+    fail_job,
+    give_back,
+    hand_back,
+    wait_for_network,
+)
 from hilum.errors import HilumError, NetworkAbsent, TransientError
 from hilum.jobs import JobStopped
 from hilum.logs import describe_crash
@@ -48,8 +55,7 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
     except JobStopped as stop:
         _stop(claim, bench, str(stop))
     except SoftTimeLimitExceeded:
-        limit_s = time_limit_s(claim.pipeline, bench.settings)
-        _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
+        fail_at_limit(claim, bench)
     except NetworkAbsent as error:
         _wait_for_network(claim, bench, error.message)
     except PASSING as error:
@@ -63,8 +69,14 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
         _fail(claim, bench, INTERNAL_ERROR, message)
     except BaseException:
         # The process is being stopped: nobody need wait for the lease to run out.
-        _give_back(claim, bench, "The worker was stopped.", wait_s=0.0)
+        _hand_back(claim, bench, "The worker was stopped.")
         raise
+
+
+def fail_at_limit(claim: Claim, bench: Bench) -> None:
+    """End a job that ran longer than it may."""
+    limit_s = time_limit_s(claim.pipeline, bench.settings)
+    _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
 
 
 def _pause_s(attempt: int) -> float:
@@ -90,6 +102,12 @@ def _wait_for_network(claim: Claim, bench: Bench, reason: str) -> None:
             session, claim, reason, limit_s=NETWORK_LIMIT_S, wait_s=NETWORK_WAIT_S
         )
     log.warning("job.network_absent", reason=reason, recorded=given)
+
+
+def _hand_back(claim: Claim, bench: Bench, reason: str) -> None:
+    with bench.sessions.begin() as session:
+        given = hand_back(session, claim, reason)
+    log.warning("job.handed_back", reason=reason, recorded=given)
 
 
 def _give_back(claim: Claim, bench: Bench, reason: str, *, wait_s: float) -> None:

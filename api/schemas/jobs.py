@@ -54,7 +54,10 @@ class ListedJobJSON(Schema):
     stage = choice([*Stage], "What it is doing.", required=True, allow_none=True)
     slices = Nested(SlicesJSON, required=True)
     fraction = number("Share of the job that is done, 0..1.", required=True)
-    attempts = count("Times a worker has taken it, those without its network aside.", required=True)
+    attempts = count(
+        "Times a worker has taken it, those aside that lacked its network or were stopped.",
+        required=True,
+    )
     cancel_requested = Boolean(required=True)
     error = Nested(FailureJSON, required=True, allow_none=True)
     timings_s = Dict(

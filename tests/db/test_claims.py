@@ -16,6 +16,7 @@ from db.claims import (
     fail_job,
     finish_job,
     give_back,
+    hand_back,
     keep_hold,
     report_progress,
     take_back_overdue,
@@ -200,6 +201,36 @@ def test_job_given_back_waits_for_another_attempt(sessions: Sessions, tenant: Te
         assert job.state is State.QUEUED
         assert job_events(session, job.id)[-1].detail == {"reason": "The disk is full."}
         assert claim(session, job).attempt == 2
+
+
+def test_job_whose_worker_had_to_end_is_handed_back_without_having_cost_an_attempt(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        late = claim(session, job)
+        hand_back(session, late, "The worker was stopped.")
+
+        held = claim(session, job)
+        again = hand_back(session, late, "The worker was stopped.")
+
+        session.refresh(job)
+    assert (held.attempt, again) == (1, False)
+    assert job.state is State.RUNNING
+
+
+def test_job_that_was_asked_to_stop_ends_where_it_would_be_handed_back(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        held = claim(session, job)
+        cancel_job(session, tenant.id, job.id)
+
+        assert hand_back(session, held, "The worker was stopped.")
+
+        session.refresh(job)
+    assert job.state is State.CANCELLED
 
 
 def test_job_given_back_too_often_fails_with_the_last_reason(

@@ -24,6 +24,7 @@ from db.claims import (
     fail_job,
     finish_job,
     give_back,
+    hand_back,
     report_progress,
     take_back_overdue,
 )
@@ -143,7 +144,20 @@ class Life(RuleBasedStateMachine):
             self.models[claim.job_id].become(State.FAILED)
 
     @rule(claim=claims)
-    def hand_back(self, claim: Claim) -> None:
+    def be_stopped(self, claim: Claim) -> None:
+        model = self.models[claim.job_id]
+        with self.sessions.begin() as session:
+            given = hand_back(session, claim, "The worker was stopped.")
+
+        assert given is self._holds(claim)
+        if given and model.asked_to_stop:
+            model.become(State.CANCELLED)
+        elif given:
+            model.attempts -= 1
+            model.become(State.QUEUED)
+
+    @rule(claim=claims)
+    def meet_trouble(self, claim: Claim) -> None:
         with self.sessions.begin() as session:
             given = give_back(session, claim, "The disk is full.", max_attempts=MAX_ATTEMPTS)
 

@@ -30,6 +30,10 @@ from worker.doorbell import Doorbell
 LONG_S = 30.0
 
 
+def nothing() -> None:
+    """Have nothing to give up."""
+
+
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A catalogue whose pipeline has a second."""
@@ -54,7 +58,7 @@ def test_pipeline_of_a_newer_version_is_unknown_here(settings: Settings) -> None
 def test_one_long_step_is_broken_off_at_the_limit() -> None:
     begun = time.monotonic()
 
-    with pytest.raises(SoftTimeLimitExceeded), within(0.2, ignore_progress):
+    with pytest.raises(SoftTimeLimitExceeded), within(0.2, ignore_progress, nothing):
         time.sleep(LONG_S)
 
     assert 0.2 <= time.monotonic() - begun < LONG_S / 2
@@ -67,7 +71,7 @@ def test_limit_that_somebody_swallowed_is_told_again_at_the_next_step() -> None:
         progress(Stage.SLICES, 1, 2)
         pytest.fail("The job went on.")
 
-    with pytest.raises(SoftTimeLimitExceeded), within(0.2, ignore_progress) as progress:
+    with pytest.raises(SoftTimeLimitExceeded), within(0.2, ignore_progress, nothing) as progress:
         deaf(progress)
 
 
@@ -78,7 +82,7 @@ def test_report_to_the_database_is_not_broken_off() -> None:
         time.sleep(0.5)
         reported.append(done)
 
-    with pytest.raises(SoftTimeLimitExceeded), within(0.2, report) as progress:
+    with pytest.raises(SoftTimeLimitExceeded), within(0.2, report, nothing) as progress:
         progress(Stage.SLICES, 1, 2)
 
     assert reported == [1]
@@ -89,7 +93,7 @@ def test_job_in_a_thread_is_told_at_its_next_step() -> None:
 
     def job() -> None:
         try:
-            with within(0.2, ignore_progress) as progress:
+            with within(0.2, ignore_progress, nothing) as progress:
                 time.sleep(0.4)
                 progress(Stage.SLICES, 1, 2)
         except SoftTimeLimitExceeded as error:
@@ -106,7 +110,7 @@ def test_job_that_ends_in_time_hears_nothing_and_leaves_no_trace() -> None:
     heard: list[int] = []
     before = signal.signal(SIGNAL, lambda number, _: heard.append(number))
 
-    with within(0.2, ignore_progress) as progress:
+    with within(0.2, ignore_progress, nothing) as progress:
         progress(Stage.SLICES, 1, 2)
     time.sleep(0.4)
     signal.raise_signal(SIGNAL)
@@ -117,7 +121,7 @@ def test_job_that_ends_in_time_hears_nothing_and_leaves_no_trace() -> None:
 
 
 def test_other_errors_of_a_job_pass_through() -> None:
-    with pytest.raises(ValueError, match="voxels"), within(LONG_S, ignore_progress):
+    with pytest.raises(ValueError, match="voxels"), within(LONG_S, ignore_progress, nothing):
         raise ValueError("no voxels")
 
 
@@ -201,7 +205,7 @@ def test_worker_tells_a_job_to_end_at_the_limit_of_its_pipeline_and_goes_on(
     assert reload(sessions, after).error_code == "not_axial"
 
 
-def test_worker_that_does_not_listen_is_killed_and_its_job_taken_back(
+def test_worker_that_does_not_listen_is_killed_and_its_job_ends_by_name(
     queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, settings: Settings
 ) -> None:
     job = queue_stored(network="stubborn")
@@ -211,6 +215,7 @@ def test_worker_that_does_not_listen_is_killed_and_its_job_taken_back(
     after = queue_stored(network="hopeless")
     bell.ring()
 
-    assert reload(sessions, job).state is State.QUARANTINED
+    killed = reload(sessions, job)
+    assert (killed.state, killed.error_code) == (State.FAILED, "time_limit")
     until(lambda: ended(sessions, after))
     assert reload(sessions, after).error_code == "not_axial"

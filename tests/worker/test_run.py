@@ -251,7 +251,7 @@ def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: Que
         run_now(job.id, replace(bench, analyse=failing(SystemExit(1))))
 
     waiting = job_of(bench.sessions, job.id)
-    assert (waiting.state, waiting.claim) == (State.QUEUED, None)
+    assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 0)
 
 
 def test_cancelled_job_stops_at_its_next_step_and_leaves_no_file(

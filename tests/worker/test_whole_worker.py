@@ -82,4 +82,4 @@ def test_worker_that_is_asked_to_stop_hands_its_job_back_at_once(
 
     app.close()
     waiting = reload(sessions, job)
-    assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 1)
+    assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 0)
