@@ -11,8 +11,11 @@ from db.session import Sessions
 from db.tables import JobRow, TenantRow
 from db.tenants import add_tenant
 from db.turns import AGED_TURN, Rules, count_due, is_any_due, take_turn
+from db.workers import Load, Work, Worker, heartbeat
 from hilum.jobs import Priority, State
+from hilum.workers import LOST_S
 from tests.db.factories import queue_job
+from tests.db.test_workers import grow_silent, make_worker
 
 RULES = Rules(ageing_s=1800.0, stat_share=0.0)
 
@@ -195,3 +198,76 @@ def test_due_jobs_are_counted_no_further_than_asked(sessions: Sessions, tenant: 
             queue_job(session, tenant.id)
 
         assert [count_due(session, most=most) for most in (2, 5)] == [2, 3]
+
+
+def make_workers(session: Session, count: int) -> list[Worker]:
+    made = [make_worker(f"gpu-{number}:1") for number in range(count)]
+    for worker in made:
+        heartbeat(session, worker, Work(), Load())
+    return made
+
+
+def test_of_four_workers_one_takes_urgent_jobs_alone(sessions: Sessions, tenant: TenantRow) -> None:
+    rules = Rules(ageing_s=0.0, stat_share=0.25)
+    with sessions.begin() as session:
+        make_workers(session, 4)
+        for _ in range(9):
+            wait(session, [queue_job(session, tenant.id)], minutes=60)
+
+        taken = [take(session, rules=rules) for _ in range(5)]
+        urgent = queue_job(session, tenant.id, priority=Priority.STAT)
+        last = take(session, rules=rules)
+
+    assert [claim is not None for claim in taken] == [True, True, True, False, False]
+    assert last is not None
+    assert last.job_id == urgent.id
+
+
+def test_urgent_jobs_that_run_leave_the_others_their_share(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    rules = Rules(ageing_s=0.0, stat_share=0.25)
+    with sessions.begin() as session:
+        make_workers(session, 4)
+        for priority in [Priority.STAT] * 2 + [Priority.ROUTINE] * 4:
+            queue_job(session, tenant.id, priority=priority)
+
+        taken = [take(session, rules=rules) for _ in range(6)]
+
+    assert [claim is not None for claim in taken] == [True] * 5 + [False]
+
+
+def test_share_is_of_the_workers_that_live_and_of_three_there_is_none(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    rules = Rules(ageing_s=0.0, stat_share=0.25)
+    with sessions.begin() as session:
+        lost, *_ = make_workers(session, 4)
+        grow_silent(session, lost, seconds=LOST_S + 1)
+        for _ in range(4):
+            queue_job(session, tenant.id)
+
+        taken = [take(session, rules=rules) for _ in range(4)]
+
+    assert None not in taken
+
+
+def test_lost_workers_job_frees_its_place_once_its_lease_is_over(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    rules = Rules(ageing_s=0.0, stat_share=0.25)
+    with sessions.begin() as session:
+        make_workers(session, 4)
+        for _ in range(4):
+            queue_job(session, tenant.id)
+        first, *_ = (take(session, rules=rules) for _ in range(3))
+        before = take(session, rules=rules)
+        session.execute(
+            text("UPDATE jobs SET lease_until = now() - interval '1 second' WHERE id = :id"),
+            {"id": first.job_id if first else None},
+        )
+
+        after = take(session, rules=rules)
+
+    assert before is None
+    assert after is not None
