@@ -112,8 +112,14 @@ GAUGES: Final = (
         lambda seen, _: _one(seen.flow.claimed_s),
     ),
     Gauge(
+        "hilum_upkeep_seconds",
+        "Since `hilum beat` last took back and rang for lost jobs; absent where none has for a day.",
+        (),
+        lambda seen, _: _one(seen.upkeep_s),
+    ),
+    Gauge(
         "hilum_deliveries",
-        "Deliveries by kind and state.",
+        "What goes out to archives and webhooks, by kind and state.",
         ("kind", "state"),
         lambda seen, _: seen.deliveries,
     ),

@@ -32,7 +32,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.schema import check_migrated, head
-from db.session import make_engine
+from db.session import make_engine, make_sessions
+from db.upkeep import LATE_S, since_upkeep_s
 from hilum.errors import HilumError, NetworkAbsent
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 from hilum.settings import MIB, Settings
@@ -160,6 +161,25 @@ def check_database(settings: Settings) -> Iterator[Check]:
         engine.dispose()
 
 
+def check_upkeep(settings: Settings) -> Iterator[Check]:
+    """Look for a process that takes jobs back from dead workers."""
+    engine = make_engine(settings.database_url)
+    try:
+        with make_sessions(engine).begin() as session:
+            since_s = since_upkeep_s(session)
+    except SQLAlchemyError:
+        # The check of the database says why.
+        return
+    finally:
+        engine.dispose()
+    if since_s is None:
+        yield Check("upkeep", Health.WARN, "nobody keeps up: start `hilum beat`")
+    else:
+        health = Health.OK if since_s < LATE_S else Health.WARN
+        late = "" if health is Health.OK else ", expected every few seconds: start `hilum beat`"
+        yield Check("upkeep", health, f"{since_s:.0f} s ago{late}")
+
+
 def check_queue(settings: Settings) -> Iterator[Check]:
     """Look at the broker, and whether it would throw messages away."""
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3)
@@ -229,6 +249,7 @@ def _check_spool(settings: Settings) -> Check:
 
 INSTALLATION: Final[Sequence[Callable[[Settings], Iterator[Check]]]] = (
     check_database,
+    check_upkeep,
     check_queue,
     check_timeouts,
     check_storage,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from db.outgoing import ANEW, Held, Outbox
 from db.steps import record
-from db.tables import OPEN, ArtifactRow, DeliveryRow, DestinationRow, JobRow
+from db.tables import ArtifactRow, DeliveryRow, DestinationRow, JobRow
 from hilum.destinations import ADDRESS, ORIGINALS, Address, DeliveryState
 from hilum.errors import ReportNotReady, UnknownDestination
 from hilum.jobs import State
@@ -174,17 +174,6 @@ def count_by_state(session: Session) -> dict[tuple[UUID, DeliveryState], int]:
     columns = (DeliveryRow.destination_id, DeliveryRow.state)
     counted = session.execute(select(*columns, func.count()).group_by(*columns))
     return {(destination, state): count for destination, state, count in counted}
-
-
-def count_deliveries(session: Session) -> dict[DeliveryState, int]:
-    """Return how many deliveries of all tenants are in each state, from indexes alone."""
-    ended = DeliveryRow.state.not_in(OPEN)
-    found: dict[DeliveryState, int] = {}
-    # Two questions, because each has an index that holds its deliveries and no others.
-    for which in (~ended, ended):
-        counted = select(DeliveryRow.state, func.count()).where(which).group_by(DeliveryRow.state)
-        found |= dict(session.execute(counted).all())
-    return {state: found.get(state, 0) for state in DeliveryState}
 
 
 def _due(session: Session, held: Held) -> Due:

@@ -3,19 +3,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, defer
 
-from db.deliveries import count_deliveries
+from db.outgoing import count_outgoing
 from db.queue import Depth, Flow, count_by_state, count_tried_before, depths, flow
-from db.tables import JobRow, ReportRow
+from db.tables import DeliveryRow, JobRow, NoticeRow, OutgoingRow, ReportRow
+from db.upkeep import since_upkeep_s
 from db.workers import Seen, known_workers
 from hilum.jobs import Priority, State
 
-ARCHIVE = "archive"
-"""Kind of the deliveries that go to archives."""
+OUTGOING: Final[Mapping[str, type[OutgoingRow]]] = {"archive": DeliveryRow, "webhook": NoticeRow}
+"""What goes out, by whom it is for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Glance:
         flow: whether jobs are taken.
         deliveries: by kind and state.
         workers: that live or were lost within a day.
+        upkeep_s: since somebody last kept up; None where nobody did within a day.
     """
 
     jobs: Mapping[State, int]
@@ -37,20 +40,24 @@ class Glance:
     flow: Flow
     deliveries: Mapping[tuple[str, ...], int]
     workers: list[Seen]
+    upkeep_s: float | None
 
 
 def glance(session: Session) -> Glance:
     """Return how the installation stands; every number comes from an index made for it."""
-    archives: dict[tuple[str, ...], int] = {
-        (ARCHIVE, str(state)): n for state, n in count_deliveries(session).items()
+    outgoing: dict[tuple[str, ...], int] = {
+        (kind, str(state)): count
+        for kind, of in OUTGOING.items()
+        for state, count in count_outgoing(session, of).items()
     }
     return Glance(
         jobs=count_by_state(session),
         depths=depths(session),
         tried_before=count_tried_before(session),
         flow=flow(session),
-        deliveries=archives,
+        deliveries=outgoing,
         workers=known_workers(session),
+        upkeep_s=since_upkeep_s(session),
     )
 
 

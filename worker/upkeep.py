@@ -5,6 +5,8 @@ It asks the database and the broker anew each time and keeps nothing in mind, so
 any moment, and two that run at once do no harm.
 """
 
+import os
+import socket
 from collections.abc import Callable
 from functools import partial
 from threading import Event
@@ -17,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.claims import take_back_overdue
 from db.session import Sessions
 from db.turns import count_due
+from db.upkeep import note_upkeep
 from db.workers import forget_workers
 from db.writings import abandoned, end_writing
 from hilum.errors import TransientError
@@ -43,6 +46,7 @@ def keep_up_until(
             partial(ring_again, sessions, bell),
             partial(sweep, sessions, store, settings),
             partial(forget, sessions),
+            partial(tell, sessions),
         ):
             _try(step)
         stopping.wait(EVERY_S)
@@ -92,6 +96,12 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)
+
+
+def tell(sessions: Sessions) -> None:
+    """Tell whoever watches that somebody keeps up."""
+    with sessions.begin() as session:
+        note_upkeep(session, f"{socket.gethostname()}:{os.getpid()}")
 
 
 def forget(sessions: Sessions) -> None:

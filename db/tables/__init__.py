@@ -9,6 +9,7 @@ from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.upkeep import UpkeepRow
 from db.tables.webhooks import NoticeRow, WebhookRow
 from db.tables.workers import WorkerRow
 from db.tables.writings import WritingRow
@@ -33,6 +34,7 @@ __all__ = [
     "StudyRow",
     "TenantRow",
     "TitleRow",
+    "UpkeepRow",
     "WebhookRow",
     "WorkerRow",
     "WritingRow",

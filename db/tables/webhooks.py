@@ -75,4 +75,10 @@ class NoticeRow(OutgoingRow):
     __table_args__ = (
         Index("ix_notices_webhook_created", "webhook_id", "created_at", "id"),
         Index("ix_notices_due", "due_at", postgresql_where=text("state IN ('waiting', 'sending')")),
+        # Those that have ended are counted without a look at their rows.
+        Index(
+            "ix_notices_ended",
+            "state",
+            postgresql_where=text("state NOT IN ('waiting', 'sending')"),
+        ),
     )

@@ -11,9 +11,11 @@ from prometheus_client.samples import Sample
 
 from api import create_app
 from api.parts import EXTENSION
+from db.changes import cancel_job
 from db.claims import give_back
 from db.session import Sessions
 from db.tables import TenantRow
+from db.upkeep import note_upkeep
 from db.workers import Load, Work, heartbeat
 from hilum.jobs import Priority
 from hilum.settings import Settings
@@ -70,6 +72,21 @@ def test_queue_is_told_by_state_priority_and_age(
     assert values(text, "hilum_last_claim_seconds")[()] < 10
     assert values(text, "hilum_queue_stalled") == {(): 0}
     assert values(text, "hilum_deliveries")["archive", "waiting"] == 0
+    assert values(text, "hilum_upkeep_seconds") == {}
+
+
+def test_notices_of_webhooks_and_the_upkeep_are_told(
+    anyone: Caller, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id, callback_url="https://example.org/told")
+        cancel_job(session, tenant.id, job.id)
+        note_upkeep(session, "gpu-1:17")
+
+    text = anyone.get("/metrics").text
+
+    assert values(text, "hilum_deliveries")["webhook", "waiting"] == 1
+    assert values(text, "hilum_upkeep_seconds")[()] < 10
 
 
 def test_stall_is_told(anyone: Caller, sessions: Sessions, tenant: TenantRow) -> None:

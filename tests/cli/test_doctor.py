@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from cli import checks
 from cli.checks import (
@@ -14,8 +14,11 @@ from cli.checks import (
     check_queue,
     check_storage,
     check_timeouts,
+    check_upkeep,
 )
 from cli.main import hilum
+from db.session import Sessions
+from db.upkeep import note_upkeep
 from hilum.settings import Settings
 
 
@@ -36,6 +39,7 @@ def test_a_sound_installation_passes(settings: Settings) -> None:
     assert {check.name for check in found} == {
         "database",
         "migrations",
+        "upkeep",
         "queue",
         "queue memory",
         "broker_transport_options",
@@ -143,3 +147,18 @@ def test_without_settings_the_machine_is_examined_and_the_status_is_2(
     assert found["settings"] == "fail"
     assert found["decoders"] == "ok"
     assert found["weights resnet50"] == "ok"
+
+
+def test_upkeep_is_missed_where_there_is_none_and_where_it_stopped(
+    settings: Settings, sessions: Sessions
+) -> None:
+    [never] = check_upkeep(settings)
+    with sessions.begin() as session:
+        note_upkeep(session, "gpu-1:17")
+    [lately] = check_upkeep(settings)
+    with sessions.begin() as session:
+        session.execute(text("UPDATE upkeep SET seen_at = now() - interval '5 minutes'"))
+    [late] = check_upkeep(settings)
+
+    assert [one.health for one in (never, lately, late)] == [Health.WARN, Health.OK, Health.WARN]
+    assert "hilum beat" in late.detail

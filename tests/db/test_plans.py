@@ -27,7 +27,6 @@ from db.batches import (
 from db.changes import cancel_job, retry_job
 from db.claims import claim_job, take_back_overdue, wait_for_network
 from db.contents import series_contents, study_contents
-from db.deliveries import count_deliveries
 from db.dicomweb import (
     Search,
     find_instances,
@@ -51,6 +50,7 @@ from db.notices import (
     send_notice_again,
     take_notice,
 )
+from db.outgoing import count_outgoing
 from db.outlook import look_ahead
 from db.pages import Page
 from db.queue import count_by_state, count_tried_before, depths, flow
@@ -64,7 +64,7 @@ from db.studies import (
     list_studies,
     study_for,
 )
-from db.tables import BatchRow, JobRow, NoticeRow, TenantRow, WebhookRow
+from db.tables import BatchRow, DeliveryRow, JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
 from db.turns import Rules, count_due, is_any_due, longest_wait_s, take_turn
 from db.webhooks import add_webhook, list_webhooks
@@ -202,7 +202,8 @@ QUESTIONS: dict[str, Ask] = {
     "jobs by state": lambda c: count_by_state(c.session),
     "jobs tried before": lambda c: count_tried_before(c.session),
     "whether jobs are taken": lambda c: flow(c.session),
-    "deliveries by state": lambda c: count_deliveries(c.session),
+    "deliveries by state": lambda c: count_outgoing(c.session, DeliveryRow),
+    "notices by state": lambda c: count_outgoing(c.session, NoticeRow),
     "live workers": lambda c: live_workers(c.session),
     "how many workers live": lambda c: count_live(c.session),
     "known workers": lambda c: known_workers(c.session),

@@ -1,3 +1,5 @@
+import os
+import socket
 from collections.abc import Iterator
 from io import BytesIO
 from threading import Event, Thread
@@ -10,7 +12,8 @@ from sqlalchemy import select, text
 
 from db.jobs import job_events
 from db.session import Sessions, make_engine, make_sessions
-from db.tables import JobRow, NoticeRow, TenantRow, WritingRow
+from db.tables import JobRow, NoticeRow, TenantRow, UpkeepRow, WritingRow
+from db.upkeep import note_upkeep, since_upkeep_s
 from db.workers import KEPT_S, Load, Work, heartbeat, known_workers
 from db.writings import LONGEST_UPLOAD_S, begin_writing
 from hilum.jobs import QUEUE, Priority, State
@@ -21,7 +24,7 @@ from tests.db.test_workers import grow_silent, make_worker
 from tests.worker.processes import until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import forget, keep_up_until, ring_again, sweep, take_back
+from worker.upkeep import forget, keep_up_until, ring_again, sweep, take_back, tell
 
 
 @pytest.fixture
@@ -255,6 +258,24 @@ def test_sweep_that_died_half_way_is_done_again(
     assert not is_kept(store, key)
     with sessions.begin() as session:
         assert session.scalars(select(WritingRow)).all() == []
+
+
+def test_whoever_keeps_up_is_seen_and_forgotten_after_days(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        note_upkeep(session, "gpu-9:1")
+        session.execute(text("UPDATE upkeep SET seen_at = now() - interval '2 days'"))
+        before = since_upkeep_s(session)
+
+    tell(sessions)
+
+    with sessions.begin() as session:
+        names = session.scalars(select(UpkeepRow.name)).all()
+        after = since_upkeep_s(session)
+    assert before is not None
+    assert before > 24 * 3600
+    assert after is not None
+    assert after < 10
+    assert names == [f"{socket.gethostname()}:{os.getpid()}"]
 
 
 def test_worker_that_nobody_has_heard_of_for_a_day_is_forgotten(sessions: Sessions) -> None:
