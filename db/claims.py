@@ -7,10 +7,10 @@ thought dead and comes back can change nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy import ColumnElement, case, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from db.clock import from_now
@@ -18,7 +18,7 @@ from db.deliveries import queue_deliveries
 from db.reports import save_report
 from db.steps import START_OVER, take_step
 from db.studies import add_results
-from db.tables import ArtifactRow, JobRow
+from db.tables import ArtifactRow, JobEventRow, JobRow
 from db.writings import begin_writing, end_writing
 from hilum.dicom.attributes import Attributes
 from hilum.errors import NetworkAbsent
@@ -31,6 +31,9 @@ EXHAUSTED = "attempts_exhausted"
 
 WORKER_LOST = "worker_lost"
 """Error code of a job in quarantine."""
+
+FREE_RETURNS: Final = 20
+"""Times that a job may go back to the queue before every return counts; no roll-out takes so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +228,13 @@ def give_back(
 def hand_back(session: Session, claim: Claim, reason: str) -> bool:
     """Put a job back whose worker must end, for no fault of the job's: the attempt does not count.
 
-    The answer is False when it is no longer this claim's to give.
+    It does once the job went back very often: then something in it ends its workers. The answer is False when it is no longer this claim's to give.
     """
+    returns = (
+        select(func.count())
+        .where(JobEventRow.job_id == claim.job_id, JobEventRow.event == State.QUEUED)
+        .scalar_subquery()
+    )
     cancelled = _cancel_if_asked(session, claim.holds)
     queued = take_step(
         session,
@@ -234,7 +242,8 @@ def hand_back(session: Session, claim: Claim, reason: str) -> bool:
         State.QUEUED,
         claim.holds,
         detail={"reason": reason},
-        **START_OVER | {"attempts": JobRow.attempts - 1},
+        **START_OVER
+        | {"attempts": case((returns < FREE_RETURNS, JobRow.attempts - 1), else_=JobRow.attempts)},
     )
     return bool(cancelled + queued)
 

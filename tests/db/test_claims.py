@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from db.changes import cancel_job
 from db.claims import (
     EXHAUSTED,
+    FREE_RETURNS,
     WORKER_LOST,
     Claim,
     cancel_running,
@@ -217,6 +218,22 @@ def test_job_whose_worker_had_to_end_is_handed_back_without_having_cost_an_attem
         session.refresh(job)
     assert (held.attempt, again) == (1, False)
     assert job.state is State.RUNNING
+
+
+def test_job_that_ends_its_workers_is_not_handed_back_for_ever(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+
+        taken = 0
+        while held := claim_job(session, job.id, worker="w", lease_s=60, max_attempts=3):
+            hand_back(session, held, "The worker was stopped.")
+            taken += 1
+
+        session.refresh(job)
+    assert taken == FREE_RETURNS + 3
+    assert (job.state, job.error_code) == (State.FAILED, EXHAUSTED)
 
 
 def test_job_that_was_asked_to_stop_ends_where_it_would_be_handed_back(
