@@ -96,4 +96,4 @@ def test_answers_about_a_finished_job_are_as_the_document_says(
         ids |= told
         fuzz(operation, GenerationMode.POSITIVE, caller, ids)
 
-    assert len(about_one) == 28
+    assert len(about_one) == 29
