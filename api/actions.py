@@ -219,8 +219,8 @@ def _rerun(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
     named = {"network": wishes["network"]} if "network" in wishes else {}
     fields = {"pipeline": job.pipeline, "priority": wishes.get("priority", job.priority)} | named
     order = Order.of(tenant_id(), fields, idempotency_key=None, settings=parts().settings)
-    made, is_new = submit(session, order, job.study_id, job.slice_count)
-    return Deed(made.id, is_due=is_new)
+    made, outlook = submit(session, order, job.study_id, job.slice_count)
+    return Deed(made.id, is_due=outlook is not None)
 
 
 def _regrade(session: Session, job_id: UUID, wishes: Wishes) -> Deed:

@@ -26,6 +26,7 @@ from db.admission import check_bytes, check_jobs, check_queue
 from db.batches import check_open, join_batch
 from db.estimates import keep_estimates
 from db.jobs import check_same, repeated_job, submit_job
+from db.outlook import Outlook
 from db.studies import add_study, find_study
 from db.tables import JobRow
 from db.writings import begin_writing, end_writing
@@ -112,7 +113,7 @@ def accept(all_clear: Cleared, order: Order, parts: Parts, *, is_promised: bool 
     arrival = _look_at(all_clear.files, all_clear.account)
     slice_count = _slice_count(arrival.study)
 
-    def order_it(session: Session, study_id: UUID) -> tuple[JobRow, bool]:
+    def order_it(session: Session, study_id: UUID) -> tuple[JobRow, Outlook | None]:
         return submit(session, order, study_id, slice_count)
 
     def make_room(session: Session) -> None:
@@ -120,9 +121,9 @@ def accept(all_clear: Cleared, order: Order, parts: Parts, *, is_promised: bool 
         if not is_promised:
             check_bytes(session, order.tenant_id, more=arrival.size)
 
-    job, is_new = _remember(arrival, order.tenant_id, parts, order_it, make_room)
-    _log(arrival, job_id=str(job.id), is_new=is_new)
-    if is_new:
+    job, outlook = _remember(arrival, order.tenant_id, parts, order_it, make_room)
+    _log(arrival, job_id=str(job.id), is_new=outlook is not None)
+    if outlook is not None:
         parts.bell.ring()
     return job
 
@@ -173,8 +174,10 @@ def admit(session: Session, order: Order, jobs: int = 1) -> None:
     check_jobs(session, order.tenant_id, more=jobs)
 
 
-def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> tuple[JobRow, bool]:
-    """Queue what an order asks for, in its batch; return the job and whether it is new.
+def submit(
+    session: Session, order: Order, study_id: UUID, slice_count: int
+) -> tuple[JobRow, Outlook | None]:
+    """Queue what an order asks for, in its batch; return the job, and where it is new what awaits it.
 
     Raises:
         IdempotencyConflict: the idempotency key was used for another request.
@@ -183,15 +186,15 @@ def submit(session: Session, order: Order, study_id: UUID, slice_count: int) -> 
         QuotaExceeded, QueueOverloaded: it would be new, and there is no room for it.
         UnknownBatch, BatchClosed: no study joins its batch.
     """
-    job, is_new = _submit(session, order, study_id, slice_count)
+    job, outlook = _submit(session, order, study_id, slice_count)
     if order.batch_id is not None:
         join_batch(session, order.tenant_id, order.batch_id, job.id)
-    return job, is_new
+    return job, outlook
 
 
 def _submit(
     session: Session, order: Order, study_id: UUID, slice_count: int
-) -> tuple[JobRow, bool]:
+) -> tuple[JobRow, Outlook | None]:
     repeated = repeated_job(
         session,
         order.tenant_id,
@@ -201,7 +204,7 @@ def _submit(
         network_asked=order.network_asked,
     )
     if repeated is not None:
-        return repeated, False
+        return repeated, None
     job, is_new = submit_job(
         session,
         tenant_id=order.tenant_id,
@@ -216,9 +219,7 @@ def _submit(
         request_id=get_contextvars().get("request_id"),
         admit=lambda: admit(session, order),
     )
-    if is_new:
-        keep_estimates(session, [job])
-    return job, is_new
+    return job, keep_estimates(session, [job]).outlook(job) if is_new else None
 
 
 def _look_at(files: Sequence[SpooledFile], account: dict[str, Any] | None = None) -> Arrival:

@@ -26,7 +26,7 @@ from db.jobs import (
     list_jobs,
 )
 from db.outlook import Outlook, look_ahead
-from db.studies import study_for
+from db.studies import slice_counts
 from db.tables import JobRow
 from hilum.jobs import RETRIABLE, Stage, State
 
@@ -89,12 +89,12 @@ def submit_again(headers: dict[str, Any], order: dict[str, Any]) -> tuple[Any, i
         settings=parts().settings,
     )
     with parts().sessions.begin() as session:
-        study = study_for(session, tenant_id(), study_id)
-        slices = max((series.instance_count for series in study.series), default=0)
-        job, is_new = submit(session, wanted, study_id, slices)
-    if is_new:
-        parts().bell.ring()
-    return answer_job(job, 202)
+        slices = slice_counts(session, tenant_id(), [study_id])[study_id]
+        job, outlook = submit(session, wanted, study_id, slices)
+    if outlook is None:
+        return answer_job(job, 202)
+    parts().bell.ring()
+    return _answer(job, outlook, 202)
 
 
 @jobs.get("/<uuid:job_id>")
@@ -141,6 +141,12 @@ def answer_job(job: JobRow, status: int) -> tuple[dict[str, Any], int, dict[str,
     """Return a job with its place in the queue, and where to ask for it again."""
     with parts().sessions.begin() as session:
         outlook = look_ahead(session, job)
+    return _answer(job, outlook, status)
+
+
+def _answer(
+    job: JobRow, outlook: Outlook, status: int
+) -> tuple[dict[str, Any], int, dict[str, str]]:
     document = shown_job(job, outlook)
     return document, status, {"Location": document["links"]["self"], **_poll_headers(job)}
 

@@ -5,11 +5,11 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, select
+from sqlalchemy import ColumnElement, Select, case, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,22 +17,19 @@ from db.estimates import keep_estimates
 from db.jobs import LIVE, SUBMIT_TRIES
 from db.outlook import survey
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, narrow
-from db.tables import BatchJobRow, BatchRow, JobEventRow, JobRow, SeriesRow, StudyRow, now
+from db.studies import slice_counts
+from db.tables import BatchJobRow, BatchRow, JobEventRow, JobRow, now
 from hilum.catalogue import pipeline_card
 from hilum.errors import (
     BatchClosed,
     IdempotencyConflict,
     QueueUnavailable,
     UnknownBatch,
-    UnknownStudy,
 )
 from hilum.jobs import FINAL_STATES, Priority, State
 
 MOST_STUDIES: Final = 1000
 """Of one call: it is one transaction, and one message for each new job."""
-
-MOST_NAMED: Final = 10
-"""Ids that an error names; more would fill a screen."""
 
 SORTS: SortColumns = {"created_at": BatchRow.created_at}
 
@@ -179,7 +176,7 @@ def submit_studies(
     Raises:
         UnknownStudy: naming those that there are not, or that are another tenant's.
     """
-    slices = _slices(session, batch.tenant_id, study_ids)
+    slices = slice_counts(session, batch.tenant_id, study_ids)
     ids = _live_jobs(session, slices, wish)
     new = 0
     for _ in range(SUBMIT_TRIES):
@@ -195,25 +192,6 @@ def submit_studies(
         raise QueueUnavailable("Studies of the batch are being submitted by several callers.")
     _join(session, batch.id, (ids[study_id] for study_id in study_ids))
     return new
-
-
-def _slices(session: Session, tenant_id: UUID, study_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return how many slices the largest series of each study has."""
-    sent = and_(SeriesRow.study_id == StudyRow.id, SeriesRow.job_id.is_(None))
-    largest = func.coalesce(func.max(SeriesRow.instance_count), 0)
-    query = (
-        select(StudyRow.id, largest)
-        .outerjoin(SeriesRow, sent)
-        .where(StudyRow.tenant_id == tenant_id, StudyRow.id.in_(study_ids))
-        .group_by(StudyRow.id)
-    )
-    found: dict[UUID, int] = dict(session.execute(query).all())
-    unknown = [str(study_id) for study_id in study_ids if study_id not in found]
-    if unknown:
-        more = len(unknown) - MOST_NAMED
-        rest = f" and {more} more" if more > 0 else ""
-        raise UnknownStudy(f"There is no study {', '.join(unknown[:MOST_NAMED])}{rest}.")
-    return found
 
 
 def _live_jobs(session: Session, study_ids: Iterable[UUID], wish: Wish) -> dict[UUID, UUID]:
@@ -239,7 +217,8 @@ def _insert_jobs(
     }
     # They wait in the order asked for, and are inserted in one that two batches of the same studies
     # share, or each would wait for the other.
-    queued_at = {study_id: now() for study_id in slices}
+    begun = now()
+    queued_at = {one: begun + timedelta(microseconds=n) for n, one in enumerate(slices)}
     rows = [
         {"study_id": one, "slice_count": slices[one], "queued_at": queued_at[one], **common}
         for one in sorted(slices)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from db.outlook import survey
+from db.outlook import Survey, survey
 from db.tables import JobRow
 
 
@@ -39,8 +39,8 @@ class Estimate:
         }
 
 
-def keep_estimates(session: Session, jobs: Sequence[JobRow]) -> None:
-    """Write down how long jobs that begin to wait are expected to take, where that is known."""
+def keep_estimates(session: Session, jobs: Sequence[JobRow]) -> Survey:
+    """Write down how long jobs that begin to wait are expected to take; return what that rests on."""
     look = survey(session, jobs)
     expected = [{"id": job.id, "expected_s": look.outlook(job).eta_s} for job in jobs]
     # Written beside the rows: a flush of them would have computed columns fetched anew, and whoever
@@ -48,6 +48,7 @@ def keep_estimates(session: Session, jobs: Sequence[JobRow]) -> None:
     session.execute(update(JobRow), expected)
     for job, row in zip(jobs, expected, strict=True):
         set_committed_value(job, "expected_s", row["expected_s"])
+    return look
 
 
 def estimate_of(session: Session, job_id: UUID) -> Estimate | None:

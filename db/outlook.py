@@ -4,10 +4,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.tables import JobRow, now
@@ -19,6 +19,93 @@ RECENT_JOBS: Final = 20
 
 NEVER: Final = datetime.min.replace(tzinfo=UTC)
 """When a hospital was served that has not been: longest ago."""
+
+
+# ── Questions; put together once, for they are asked with every submission ────────────────────
+
+
+def _speed() -> Select[float]:
+    taken_s = func.extract("epoch", JobRow.finished_at - JobRow.started_at)
+    recent = (
+        select(taken_s.label("taken_s"), JobRow.slice_count)
+        .where(
+            JobRow.state == State.SUCCEEDED,
+            JobRow.pipeline == bindparam("pipeline"),
+            JobRow.network == bindparam("network"),
+            JobRow.slice_count > 0,
+        )
+        .order_by(JobRow.finished_at.desc())
+        .limit(RECENT_JOBS)
+        .subquery()
+    )
+    return select(func.sum(recent.c.taken_s) / func.sum(recent.c.slice_count))
+
+
+def _under_way() -> Select[float, int]:
+    left = func.sum((1.0 - JobRow.fraction) * JobRow.slice_count)
+    busy = func.count(JobRow.worker.distinct())
+    return select(func.coalesce(left, 0.0), busy).where(JobRow.state == State.RUNNING)
+
+
+def _before() -> Select[Any]:
+    place = func.row_number().over(
+        partition_by=(JobRow.tenant_id, JobRow.priority_rank),
+        order_by=(JobRow.queued_at, JobRow.id),
+    )
+    lines = (
+        select(JobRow.id, place.label("place"))
+        .where(
+            JobRow.state == State.QUEUED,
+            JobRow.tenant_id.in_(bindparam("tenants", expanding=True)),
+            JobRow.priority_rank.in_(bindparam("ranks", expanding=True)),
+            JobRow.queued_at <= bindparam("until"),
+        )
+        .subquery()
+    )
+    of_jobs = lines.c.id.in_(bindparam("ids", expanding=True))
+    return select(lines.c.id, lines.c.place - 1).where(of_jobs)
+
+
+def _groups() -> Select[Any]:
+    # Read from the index alone.
+    groups = (
+        select(
+            JobRow.tenant_id,
+            JobRow.priority_rank,
+            func.count().label("jobs"),
+            func.sum(JobRow.slice_count).label("slices"),
+            func.min(JobRow.queued_at).label("since"),
+        )
+        .where(JobRow.state == State.QUEUED, JobRow.priority_rank <= bindparam("rank"))
+        .group_by(JobRow.tenant_id, JobRow.priority_rank)
+        .subquery()
+    )
+    other = aliased(JobRow)
+    served_at = select(func.max(other.started_at)).where(other.tenant_id == groups.c.tenant_id)
+    return select(
+        groups.c.tenant_id,
+        groups.c.priority_rank,
+        groups.c.jobs,
+        groups.c.slices,
+        served_at.scalar_subquery(),
+        groups.c.since,
+    )
+
+
+SPEED: Final = _speed()
+"""Seconds per slice of the last jobs of a pipeline and network."""
+
+UNDER_WAY: Final = _under_way()
+"""Slices that running jobs still have to do, and how many workers run them."""
+
+BEFORE: Final = _before()
+"""How many of its hospital and urgency wait before each of some jobs."""
+
+GROUPS: Final = _groups()
+"""What waits, at an urgency and at those before it."""
+
+
+# ── Answers ───────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,44 +200,21 @@ def survey(session: Session, jobs: Sequence[JobRow]) -> Survey:
     speeds = {kind: seconds_per_slice(session, *kind) for kind in kinds}
     if not waiting:
         return Survey(speeds, {}, [], 0.0, 0)
+    rank = max(job.priority_rank for job in waiting)
+    begun_slices, busy = session.execute(UNDER_WAY).one()
     return Survey(
         speeds=speeds,
         before=_before_in_hospital(session, waiting),
-        groups=_waiting(session, max(job.priority_rank for job in waiting)),
-        begun_slices=_begun_slices(session),
-        workers=count_workers(session),
+        groups=[Waiting(*row) for row in session.execute(GROUPS, {"rank": rank})],
+        begun_slices=float(begun_slices),
+        workers=max(busy, count_live(session)),
     )
 
 
 def seconds_per_slice(session: Session, pipeline: str, network: str) -> float | None:
     """Return the speed of recent jobs of a kind, in seconds of a whole job over its slices."""
-    taken_s = func.extract("epoch", JobRow.finished_at - JobRow.started_at)
-    recent = (
-        select(taken_s.label("taken_s"), JobRow.slice_count)
-        .where(
-            JobRow.state == State.SUCCEEDED,
-            JobRow.pipeline == pipeline,
-            JobRow.network == network,
-            JobRow.slice_count > 0,
-        )
-        .order_by(JobRow.finished_at.desc())
-        .limit(RECENT_JOBS)
-        .subquery()
-    )
-    speed = session.scalar(select(func.sum(recent.c.taken_s) / func.sum(recent.c.slice_count)))
+    speed = session.scalar(SPEED, {"pipeline": pipeline, "network": network})
     return None if speed is None else float(speed)
-
-
-def count_workers(session: Session) -> int:
-    """Return how many workers share the queue: those heard of lately, or those that run a job."""
-    busy = select(func.count(JobRow.worker.distinct())).where(JobRow.state == State.RUNNING)
-    return max(session.scalars(busy).one(), count_live(session))
-
-
-def _begun_slices(session: Session) -> float:
-    left = func.sum((1.0 - JobRow.fraction) * JobRow.slice_count)
-    query = select(func.coalesce(left, 0.0)).where(JobRow.state == State.RUNNING)
-    return float(session.scalars(query).one())
 
 
 def _pause_s(job: JobRow) -> float:
@@ -186,54 +250,12 @@ def _is_own(group: Waiting, job: JobRow) -> bool:
 
 
 def _before_in_hospital(session: Session, jobs: Sequence[JobRow]) -> dict[UUID, int]:
-    lines = (
-        select(
-            JobRow.id,
-            func.row_number()
-            .over(
-                partition_by=(JobRow.tenant_id, JobRow.priority_rank),
-                order_by=(JobRow.queued_at, JobRow.id),
-            )
-            .label("place"),
-        )
-        .where(
-            JobRow.state == State.QUEUED,
-            JobRow.tenant_id.in_({job.tenant_id for job in jobs}),
-            JobRow.priority_rank.in_({job.priority_rank for job in jobs}),
-            JobRow.queued_at <= max(job.queued_at for job in jobs),
-        )
-        .subquery()
-    )
-    of_jobs = lines.c.id.in_([job.id for job in jobs])
-    found: dict[UUID, int] = dict(
-        session.execute(select(lines.c.id, lines.c.place - 1).where(of_jobs)).all()
-    )
+    asked = {
+        "tenants": list({job.tenant_id for job in jobs}),
+        "ranks": list({job.priority_rank for job in jobs}),
+        "until": max(job.queued_at for job in jobs),
+        "ids": [job.id for job in jobs],
+    }
+    found: dict[UUID, int] = dict(session.execute(BEFORE, asked).all())
     # One that was taken a moment ago stands in no line.
     return {job.id: found.get(job.id, 0) for job in jobs}
-
-
-def _waiting(session: Session, rank: int) -> list[Waiting]:
-    """Return what waits at an urgency and at those before it; read from the index alone."""
-    groups = (
-        select(
-            JobRow.tenant_id,
-            JobRow.priority_rank,
-            func.count().label("jobs"),
-            func.sum(JobRow.slice_count).label("slices"),
-            func.min(JobRow.queued_at).label("since"),
-        )
-        .where(JobRow.state == State.QUEUED, JobRow.priority_rank <= rank)
-        .group_by(JobRow.tenant_id, JobRow.priority_rank)
-        .subquery()
-    )
-    other = aliased(JobRow)
-    served_at = select(func.max(other.started_at)).where(other.tenant_id == groups.c.tenant_id)
-    columns = (
-        groups.c.tenant_id,
-        groups.c.priority_rank,
-        groups.c.jobs,
-        groups.c.slices,
-        served_at.scalar_subquery(),
-        groups.c.since,
-    )
-    return [Waiting(*row) for row in session.execute(select(*columns))]

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The questions we ask about studies; every one of them within a tenant."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Date, Select, func, insert, literal_column, select
+from sqlalchemy import Date, Select, and_, func, insert, literal_column, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, selectinload
 
@@ -20,6 +20,9 @@ from hilum.dicom.quality import Sheet
 from hilum.errors import UnknownStudy
 from hilum.storage import StoredFile
 from hilum.study import Series, Study
+
+MOST_NAMED: Final = 10
+"""Ids that an error names; more would fill a screen."""
 
 DATE_OR_FIRST = func.coalesce(StudyRow.study_date, literal_column("'0001-01-01'::date", Date))
 """A study without a date sorts before all others; a bare NULL has no place in a keyset."""
@@ -181,6 +184,29 @@ def study_for(session: Session, tenant_id: UUID, study_id: UUID) -> StudyRow:
     if row is None:
         raise UnknownStudy(f"There is no study {study_id}.")
     return row
+
+
+def slice_counts(session: Session, tenant_id: UUID, study_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many slices the largest series that was sent has, of each study.
+
+    Raises:
+        UnknownStudy: naming those that there are not, or that are another tenant's.
+    """
+    sent = and_(SeriesRow.study_id == StudyRow.id, SeriesRow.job_id.is_(None))
+    largest = func.coalesce(func.max(SeriesRow.instance_count), 0)
+    query = (
+        select(StudyRow.id, largest)
+        .outerjoin(SeriesRow, sent)
+        .where(StudyRow.tenant_id == tenant_id, StudyRow.id.in_(study_ids))
+        .group_by(StudyRow.id)
+    )
+    found: dict[UUID, int] = dict(session.execute(query).all())
+    unknown = [str(study_id) for study_id in study_ids if study_id not in found]
+    if unknown:
+        more = len(unknown) - MOST_NAMED
+        rest = f" and {more} more" if more > 0 else ""
+        raise UnknownStudy(f"There is no study {', '.join(unknown[:MOST_NAMED])}{rest}.")
+    return found
 
 
 def list_studies(
