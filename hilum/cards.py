@@ -8,7 +8,7 @@ networks is refused: a network that is asked about pictures it never saw answers
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
@@ -184,7 +184,13 @@ def read_card(path: Path) -> Card:
             or classes than this version serves.
     """
     beside = path.with_suffix(CARD_SUFFIX)
-    values = _read(beside)
+    return _read_text(_load(beside), beside)
+
+
+# Every order asks for the same few; the bytes are part of the key, so one that was replaced is new.
+@lru_cache(maxsize=64)
+def _read_text(text: bytes, beside: Path) -> Card:
+    values = _values(text, beside.name)
     _check_file(values, beside)
     card = _parse(values, beside.name)
     _check_sources(card, beside.name)
@@ -200,7 +206,7 @@ def write_card(card: Card, path: Path) -> None:
     beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _read(beside: Path) -> dict[str, Any]:
+def _load(beside: Path) -> bytes:
     try:
         with beside.open("rb") as stream:
             text = stream.read(LARGEST_CARD + 1)
@@ -208,12 +214,16 @@ def _read(beside: Path) -> dict[str, Any]:
         raise _refused(beside.name, f"no readable card ({error.strerror})") from error
     if len(text) > LARGEST_CARD:
         raise _refused(beside.name, f"expected a card of at most {LARGEST_CARD} bytes")
+    return text
+
+
+def _values(text: bytes, name: str) -> dict[str, Any]:
     try:
         values = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise _refused(beside.name, f"no readable card ({error})") from error
+        raise _refused(name, f"no readable card ({error})") from error
     if not isinstance(values, dict):
-        raise _refused(beside.name, f"found {type(values).__name__}, expected an object")
+        raise _refused(name, f"found {type(values).__name__}, expected an object")
     return values
 
 
