@@ -74,3 +74,25 @@ def test_upkeep_and_application_load_no_networks(settings: Settings) -> None:
     )
 
     assert loaded.stdout.strip() == "False"
+
+
+def test_parent_of_the_computing_process_asks_nothing_of_cuda(settings: Settings) -> None:
+    # Whoever asks before the fork breaks CUDA in every child, by so little as `is_available`.
+    program = (
+        "import sys, torch\n"
+        "def asked(*_): sys.exit('The parent asked.')\n"
+        "torch.cuda.is_available = torch.cuda.device_count = torch.cuda._lazy_init = asked\n"
+        "import worker.app\n"
+        "print(torch.cuda.is_initialized())"
+    )
+
+    started = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment(settings),
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+    assert (started.returncode, started.stdout) == (0, "False\n"), started.stderr

@@ -156,6 +156,26 @@ def test_running_job_stops_soon_after_it_was_cancelled(
     assert reload(sessions, job).state is State.CANCELLED
 
 
+@pytest.mark.usefixtures("worker")
+def test_worker_at_a_long_job_hoards_no_message_and_answers_pings(
+    queue_stored: QueueStored, bell: Doorbell, sessions: Sessions, tenant: TenantRow, app: Celery
+) -> None:
+    job = queue_stored(network="endless")
+    bell.ring()
+    until(lambda: running(sessions, job))
+
+    bell.ring(3)
+    answers = app.control.ping(timeout=5.0)
+    time.sleep(1.0)
+    left = bell.unanswered()
+    with sessions.begin() as session:
+        cancel_job(session, tenant.id, job.id)
+
+    assert left == 3
+    assert [answer["ok"] for named in answers for answer in named.values()] == ["pong"]
+    until(lambda: not bell.unanswered())
+
+
 def test_job_of_a_killed_process_is_taken_back_and_finished_by_another(
     worker: Popen[bytes],
     queue_stored: QueueStored,
