@@ -10,7 +10,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import KombuError
 
 from hilum.errors import QueueUnavailable
-from hilum.jobs import QUEUE, TAKE_TURN
+from hilum.jobs import MOST_RINGS, QUEUE, TAKE_TURN
 
 PATIENCE: Final[Mapping[str, Any]] = {
     "socket_connect_timeout": 0.5,
@@ -42,7 +42,7 @@ class Bell:
     def ring(self, times: int = 1) -> bool:
         """Tell workers that there are so many more jobs, and tell whether the broker took it."""
         try:
-            for _ in range(times):
+            for _ in range(min(times, MOST_RINGS)):
                 self._app.send_task(
                     TAKE_TURN,
                     queue=QUEUE,

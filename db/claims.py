@@ -23,7 +23,7 @@ from db.writings import begin_writing, end_writing
 from hilum.dicom.attributes import Attributes
 from hilum.errors import NetworkAbsent
 from hilum.findings import Report
-from hilum.jobs import JobStopped, Stage, State, overall_fraction
+from hilum.jobs import JobStopped, Priority, Stage, State, overall_fraction
 from hilum.storage import StoredFile
 
 EXHAUSTED = "attempts_exhausted"
@@ -47,6 +47,8 @@ class Claim:
         pipeline, network: what to run.
         attempt: from 1.
         request_id: of the request that asked for it.
+        priority: how urgent it is.
+        waited_s: since it could have been taken.
     """
 
     job_id: UUID
@@ -57,6 +59,8 @@ class Claim:
     network: str
     attempt: int
     request_id: str | None
+    priority: Priority
+    waited_s: float
 
     @property
     def prefix(self) -> str:
@@ -117,9 +121,16 @@ def claim_job(
         job.network,
         job.attempts,
         job.request_id,
+        job.priority,
+        _waited_s(job),
     )
     begin_writing(session, claim.prefix, claim=token)
     return claim
+
+
+def _waited_s(job: JobRow) -> float:
+    due_at = max(job.queued_at, job.retry_at or job.queued_at)
+    return max(0.0, ((job.started_at or due_at) - due_at).total_seconds())
 
 
 def keep_hold(session: Session, claim: Claim, *, lease_s: int) -> None:

@@ -12,13 +12,14 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
+    Float,
     Select,
     SmallInteger,
     and_,
+    bindparam,
     case,
     cast,
     column,
-    exists,
     func,
     or_,
     select,
@@ -56,6 +57,57 @@ URGENCIES: Final = values(column("rank", SmallInteger), name="urgencies").data(
 )
 
 
+def _first_of_each() -> LateralFromClause:
+    """Return the job whose turn it would be, of a hospital and an urgency beside it in a query."""
+    # By the index: the length of the queue plays no part.
+    return (
+        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
+        .where(
+            IS_DUE,
+            JobRow.tenant_id == TenantRow.id,
+            JobRow.priority_rank == URGENCIES.c.rank,
+        )
+        .order_by(JobRow.queued_at, JobRow.id)
+        .limit(1)
+        .lateral("first")
+    )
+
+
+def _next(*, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
+    first = _first_of_each()
+    own = aliased(JobRow)
+    served_at = (
+        select(func.max(own.started_at)).where(own.tenant_id == TenantRow.id).scalar_subquery()
+    )
+    order = [
+        first.c.priority_rank,
+        served_at.asc().nulls_first(),
+        first.c.queued_at,
+        first.c.id,
+    ]
+    urgencies = URGENCIES.c.rank == 0 if urgent_alone else true()
+    if is_aged:
+        since = from_now(-bindparam("ageing_s", type_=Float))
+        has_aged = and_(first.c.priority_rank > 0, first.c.queued_at < since)
+        order.insert(0, case((has_aged, first.c.queued_at)).asc().nulls_last())
+    return (
+        select(first.c.id)
+        .select_from(TenantRow)
+        .join(URGENCIES, urgencies)
+        .join(first, true())
+        .order_by(*order)
+        .limit(1)
+    )
+
+
+NEXT: Final = {
+    (is_aged, urgent_alone): _next(is_aged=is_aged, urgent_alone=urgent_alone)
+    for is_aged in (False, True)
+    for urgent_alone in (False, True)
+}
+"""The question for the job whose turn it is: for who has waited longest, and for urgent ones alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What an installation may say about turns.
@@ -84,7 +136,7 @@ def take_turn(
     is_aged = _begin(session)
     urgent_alone = _is_kept_free(session, rules)
     for _ in range(TRIES):
-        job_id = session.scalar(_next(rules, is_aged=is_aged, urgent_alone=urgent_alone))
+        job_id = session.scalar(NEXT[is_aged, urgent_alone], {"ageing_s": rules.ageing_s})
         if job_id is None:
             return None
         claim = claim_job(
@@ -100,11 +152,6 @@ def count_due(session: Session, *, most: int) -> int:
     """Return how many jobs may be taken now, counted up to `most`."""
     some = select(JobRow.id).where(IS_DUE).limit(most).subquery()
     return session.scalars(select(func.count()).select_from(some)).one()
-
-
-def is_any_due(session: Session) -> bool:
-    """Tell whether there is a job that may be taken now."""
-    return bool(session.scalar(select(exists().where(IS_DUE))))
 
 
 def longest_wait_s(session: Session) -> float:
@@ -140,45 +187,3 @@ def _is_kept_free(session: Session, rules: Rules) -> bool:
         JobRow.state == State.RUNNING, JobRow.lease_until > func.now(), JobRow.priority_rank > 0
     )
     return session.scalars(not_urgent).one() >= workers - kept
-
-
-def _next(rules: Rules, *, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
-    first = _first_of_each()
-    own = aliased(JobRow)
-    served_at = (
-        select(func.max(own.started_at)).where(own.tenant_id == TenantRow.id).scalar_subquery()
-    )
-    order = [
-        first.c.priority_rank,
-        served_at.asc().nulls_first(),
-        first.c.queued_at,
-        first.c.id,
-    ]
-    urgencies = URGENCIES.c.rank == 0 if urgent_alone else true()
-    if is_aged:
-        has_aged = and_(first.c.priority_rank > 0, first.c.queued_at < from_now(-rules.ageing_s))
-        order.insert(0, case((has_aged, first.c.queued_at)).asc().nulls_last())
-    return (
-        select(first.c.id)
-        .select_from(TenantRow)
-        .join(URGENCIES, urgencies)
-        .join(first, true())
-        .order_by(*order)
-        .limit(1)
-    )
-
-
-def _first_of_each() -> LateralFromClause:
-    """Return the job whose turn it would be, of a hospital and an urgency beside it in a query."""
-    # By the index: the length of the queue plays no part.
-    return (
-        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
-        .where(
-            IS_DUE,
-            JobRow.tenant_id == TenantRow.id,
-            JobRow.priority_rank == URGENCIES.c.rank,
-        )
-        .order_by(JobRow.queued_at, JobRow.id)
-        .limit(1)
-        .lateral("first")
-    )

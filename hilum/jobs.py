@@ -76,6 +76,9 @@ class Priority(StrEnum):
 TAKE_TURN: Final = "hilum.take_turn"
 """Task name: run the job whose turn it is."""
 
+MOST_RINGS: Final = 200
+"""Messages at a time: whoever took one and ran a job rings for the next, so more wake nobody sooner."""
+
 QUEUE: Final = "hilum"
 """The one list of the broker: the order of jobs is the database's."""
 

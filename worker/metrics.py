@@ -83,9 +83,9 @@ def _place() -> str:
 
 @contextmanager
 def measured(claim: Claim, sessions: Sessions) -> Iterator[None]:
-    """Count and time the attempt that runs in a `with` block, by what its row says."""
-    if (job := _row(claim, sessions)) is not None:
-        _count_claim(job)
+    """Count and time the attempt that runs in a `with` block; its row says how it ended."""
+    ATTEMPTS.labels("yes" if claim.attempt > 1 else "no").inc()
+    WAIT_S.labels(claim.priority).observe(claim.waited_s)
     try:
         yield
     finally:
@@ -101,14 +101,6 @@ def _row(claim: Claim, sessions: Sessions) -> JobRow | None:
         # A number less is no reason to lose a job.
         log.warning("metrics.unread", error=type(error).__name__)
         return None
-
-
-def _count_claim(job: JobRow) -> None:
-    ATTEMPTS.labels("yes" if job.attempts > 1 else "no").inc()
-    if job.started_at is not None:
-        due_at = max(job.queued_at, job.retry_at or job.queued_at)
-        waited_s = (job.started_at - due_at).total_seconds()
-        WAIT_S.labels(job.priority).observe(max(0.0, waited_s))
 
 
 def _count_end(job: JobRow, claim: Claim) -> None:

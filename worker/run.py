@@ -3,6 +3,8 @@
 
 import os
 import socket
+import time
+from typing import Final
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -10,11 +12,12 @@ from structlog.contextvars import bound_contextvars
 from db.claims import Claim, finish_job
 from db.estimates import estimate_of
 from db.studies import instance_keys
-from db.turns import Rules, is_any_due, take_turn
+from db.turns import Rules, count_due, take_turn
 from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
+from hilum.errors import StorageFull
 from hilum.findings import Analysis
-from hilum.jobs import Progress
+from hilum.jobs import MOST_RINGS, Progress
 from worker.artifacts import write_artifacts
 from worker.bench import Bench
 from worker.deadline import time_limit_s, within
@@ -23,21 +26,27 @@ from worker.hold import holding
 from worker.outcome import fail_at_limit, outcome_recorded
 from worker.scratch import scratch_folder
 
+HELD_S: Final = 1.0
+"""Before the next look at a disk that is full."""
+
 log = structlog.get_logger(__name__)
 
 
 def run_next(bench: Bench, bell: Doorbell) -> None:
     """Run the job whose turn it is, and see to it that the next one is heard of."""
+    if not _has_room(bench):
+        # The message is spent; the upkeep rings again, and one that waits is answered then.
+        time.sleep(HELD_S)
+        return
     claim = take(bench)
     if claim is None:
         # More messages than jobs do no harm.
         return
     run(claim, bench)
     with bench.sessions.begin() as session:
-        is_more = is_any_due(session)
-    # Messages may have been lost, or spent on workers that were not to take what waits.
-    if is_more and not bell.unanswered():
-        bell.ring()
+        due = count_due(session, most=MOST_RINGS)
+    # In place of the message that was spent: there need not be one for each job that waits.
+    bell.ring_for(due, most=1)
 
 
 def run(claim: Claim, bench: Bench) -> None:
@@ -48,6 +57,16 @@ def run(claim: Claim, bench: Bench) -> None:
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)
+
+
+def _has_room(bench: Bench) -> bool:
+    """Tell whether the disk takes results; one that is full would cost every job its attempts."""
+    try:
+        bench.store.check_space()
+    except StorageFull as error:
+        log.warning("queue.held", reason=error.message)
+        return False
+    return True
 
 
 def take(bench: Bench) -> Claim | None:

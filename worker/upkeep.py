@@ -23,15 +23,13 @@ from db.upkeep import note_upkeep
 from db.workers import forget_workers
 from db.writings import abandoned, end_writing
 from hilum.errors import TransientError
+from hilum.jobs import MOST_RINGS
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from worker.doorbell import Doorbell
 
 EVERY_S: Final = 5.0
 """Between two looks."""
-
-MOST_RINGS: Final = 1000
-"""At a look: more than all workers could answer until the next one."""
 
 log = structlog.get_logger(__name__)
 
@@ -79,11 +77,9 @@ def ring_again(sessions: Sessions, bell: Doorbell) -> None:
     """Ring where fewer messages wait than jobs."""
     with sessions.begin() as session:
         due = count_due(session, most=MOST_RINGS)
-    # Whatever became of the messages, lost with Redis or with a worker: each job has one again.
-    missing = due - bell.unanswered() if due else 0
-    if missing > 0:
-        bell.ring(missing)
-        log.info("queue.rung_again", jobs=missing)
+    # Whatever became of the messages, lost with Redis or with a worker.
+    if rung := bell.ring_for(due):
+        log.info("queue.rung_again", messages=rung)
 
 
 def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:

@@ -66,7 +66,7 @@ from db.studies import (
 )
 from db.tables import BatchRow, DeliveryRow, JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
-from db.turns import Rules, count_due, is_any_due, longest_wait_s, take_turn
+from db.turns import Rules, count_due, longest_wait_s, take_turn
 from db.webhooks import add_webhook, list_webhooks
 from db.workers import count_live, known_workers, live_workers
 from hilum.dicom.matching import match_of
@@ -172,7 +172,6 @@ QUESTIONS: dict[str, Ask] = {
     ),
     "overdue": lambda c: take_back_overdue(c.session, max_attempts=3),
     "due": lambda c: count_due(c.session, most=1000),
-    "whether any is due": lambda c: is_any_due(c.session),
     "DICOMweb by study": lambda c: search_studies(
         c.session, dicomweb(c, StudyInstanceUID="1.2,1.3")
     ),

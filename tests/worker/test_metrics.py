@@ -128,7 +128,8 @@ def test_job_runs_where_nobody_can_count_it(
 
     lost.dispose()
     assert ran == ["job"]
-    assert since("hilum_attempts_total", retry="no") == 0
+    assert since("hilum_attempts_total", retry="no") == 1
+    assert since("hilum_job_outcomes_total", outcome="succeeded") == 0
 
 
 def test_every_number_has_a_label_because_one_without_is_made_before_its_place() -> None:

@@ -21,14 +21,20 @@ from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage, State
 from hilum.masks import read_mask
 from hilum.registry import Registry
+from hilum.settings import Settings
+from hilum.storage import StudyStore
 from tests.phantoms import chest, without
 from tests.worker.conftest import QueueStored
 from tests.worker.networks import HARMS
 from tests.worker.pipelines import quick
 from tests.worker.turns import run_now
+from worker import run
 from worker.artifacts import KINDS
 from worker.bench import Bench
+from worker.celery import make_app
+from worker.doorbell import Doorbell
 from worker.gpu import Networks
+from worker.run import run_next
 from worker.upkeep import sweep
 
 
@@ -242,6 +248,28 @@ def test_job_that_takes_too_long_fails_with_its_limit(
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "time_limit")
     assert ended.error_message == "The job ran longer than 3600 s and was stopped."
+
+
+def test_full_disk_holds_the_queue_and_costs_no_attempt(
+    bench: Bench,
+    queue_stored: QueueStored,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "HELD_S", 0.0)
+    job = queue_stored(network="quick")
+    full = StudyStore.open(settings.storage_url, min_free_mb=10**9)
+    app = make_app(settings)
+    bell = Doorbell(app)
+
+    for _ in range(settings.max_attempts + 1):
+        run_next(replace(bench, store=full, analyse=quick), bell)
+    held = job_of(bench.sessions, job.id)
+    run_next(replace(bench, analyse=quick), bell)
+
+    app.close()
+    assert (held.state, held.attempts) == (State.QUEUED, 0)
+    assert job_of(bench.sessions, job.id).state is State.SUCCEEDED
 
 
 def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: QueueStored) -> None:
