@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gunicorn's settings; what the command line names goes before them."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -56,12 +57,15 @@ def on_reload(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let streams end when their process is told to: it waits for open requests."""
+    """Let streams end when their process is told to, which waits for open requests."""
 
     def is_ending() -> bool:
         return not worker.alive or worker.ppid != os.getppid()
 
     worker.wsgi.extensions[EXTENSION].streams.end_when(is_ending)
+    # The app stays as it is: without this the collector goes through it in the middle of requests.
+    gc.collect()
+    gc.freeze()
 
 
 def child_exit(_server: Any, worker: Any) -> None:

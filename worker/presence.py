@@ -4,6 +4,7 @@
 import os
 import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -24,6 +25,9 @@ from worker.machine import Device, resident_bytes
 
 PATIENCE_S: Final = 2.0
 """How long a process that ends waits for its own thread, which may wait for the database."""
+
+PAUSE_S: Final = 0.2
+"""Between two times that the row is written, however often the process takes up other work."""
 
 BEAT: Final = b"b"
 DRAIN: Final = b"d"
@@ -97,6 +101,8 @@ class Presence:
                 return
             self._draining = self._draining or DRAIN in told
             pulse.beat(self._present())
+            # Jobs that take less than this are not worth a row each.
+            time.sleep(PAUSE_S)
 
 
 @dataclass(frozen=True, slots=True)

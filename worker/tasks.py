@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tasks, each a few lines over a plain function."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -93,6 +94,9 @@ def make_ready(bench: Callable[[], Bench], settings: Settings) -> None:
     except ConfigurationError as error:
         # As above: a worker that went on would fail every job it takes.
         raise SystemExit(error.message) from error
+    # What is there now stays: without it the collector looks at a million objects again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _check_store(store: StudyStore) -> None:
