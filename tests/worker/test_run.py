@@ -250,6 +250,41 @@ def test_job_that_takes_too_long_fails_with_its_limit(
     assert ended.error_message == "The job ran longer than 3600 s and was stopped."
 
 
+def test_short_jobs_are_run_by_one_message(
+    bench: Bench,
+    queue_stored: QueueStored,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "BURST_S", 60.0)
+    jobs = [queue_stored(network=f"quick@{number}.0.0") for number in range(3)]
+    app = make_app(settings)
+
+    run_next(replace(bench, analyse=quick), Doorbell(app))
+
+    app.close()
+    assert {job_of(bench.sessions, job.id).state for job in jobs} == {State.SUCCEEDED}
+
+
+def test_long_job_leaves_the_next_to_the_next_message(
+    bench: Bench,
+    queue_stored: QueueStored,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(run, "BURST_S", 0.0)
+    first, second = (queue_stored(network=f"quick@{number}.0.0") for number in range(2))
+    app = make_app(settings)
+    bell = Doorbell(app)
+
+    run_next(replace(bench, analyse=quick), bell)
+
+    rung = bell.unanswered()
+    app.close()
+    states = [job_of(bench.sessions, job.id).state for job in (first, second)]
+    assert (states, rung) == ([State.SUCCEEDED, State.QUEUED], 1)
+
+
 def test_full_disk_holds_the_queue_and_costs_no_attempt(
     bench: Bench,
     queue_stored: QueueStored,
