@@ -106,7 +106,7 @@ def drop_postgres_connections(town: Town, _: Random) -> None:
 def fill_disk(town: Town, random: Random) -> None:
     """Take what is left above the reserve for a while."""
     with town.ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, 2 * DISK_MARGIN_MB * 1024**2)
+        os.posix_fallocate(file.fileno(), 0, (DISK_MARGIN_MB + 64) * 1024**2)
     time.sleep(random.uniform(0.5, 1.5))
     town.ballast.unlink()
 

@@ -32,8 +32,8 @@ BEATS = 2
 LEASE_S = 6
 MAX_ATTEMPTS = 6
 
-DISK_MARGIN_MB = 2048
-"""So far is the disk from being full; the ballast that fills it is twice as large."""
+DISK_MARGIN_MB = 6144
+"""So far is the disk from being full: more than a long run writes."""
 
 
 class Server:
