@@ -20,7 +20,7 @@ from hilum.jobs import FINAL_STATES
 from tests.chaos.faults import in_turn, strike
 from tests.chaos.hospital import Hospital
 from tests.chaos.ledger import breaches, tally
-from tests.chaos.town import Town, running_town
+from tests.chaos.town import DISK_MARGIN_MB, Town, running_town
 
 HOSPITALS = 3
 PAUSE_S = 0.5
@@ -73,7 +73,7 @@ def run_chaos(
         say: told in a line what happens.
     """
     begun = time.monotonic()
-    with running_town(folder) as town:
+    with running_town(folder, disk_margin_mb=DISK_MARGIN_MB) as town:
         hospitals = hospitals_of(town)
         struck, missed = _break(town, hospitals, jobs=jobs, faults=faults, seed=seed, say=say)
         say("No more faults; waiting for every job to end.")

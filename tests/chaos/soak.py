@@ -29,19 +29,18 @@ GROWTH_MOST = 0.05
 """Between the middle and the end of what follows; noise of allocators is below it."""
 
 EVERY_S = 15.0
-REST_S = 1.0
-"""Between two requests of a hospital: half of what two cores can do."""
 
 
 @click.command()
 @click.option("--minutes", default=60.0, show_default=True)
-def main(minutes: float) -> None:
+@click.option("--rest", default=1.0, show_default=True, help="Seconds between two requests.")
+def main(minutes: float, rest: float) -> None:
     """Print the resident memory of each kind of process over time; exit 1 where it grows."""
     folder = Path(tempfile.mkdtemp(prefix="hilum-soak-"))
     with running_town(folder) as town:
         [hospital, *_] = hospitals_of(town)
         over = Event()
-        stream = Thread(target=_stream, args=(hospital, over))
+        stream = Thread(target=_stream, args=(hospital, over, rest))
         stream.start()
         samples = list(_watch(town, minutes * 60))
         over.set()
@@ -52,6 +51,7 @@ def main(minutes: float) -> None:
     growth = {name: _growth([sample[name] for sample in samples]) for name in samples[0]}
     outcome = {
         "minutes": minutes,
+        "rest_s": rest,
         "tally": counts,
         "breaches": wrong,
         "MiB": {
@@ -65,8 +65,8 @@ def main(minutes: float) -> None:
     sys.exit(1 if wrong or max(growth.values()) > GROWTH_MOST else 0)
 
 
-def _stream(hospital: Hospital, over: Event) -> None:
-    hospital.submit(10**6, Random(1), over, rest_s=REST_S)
+def _stream(hospital: Hospital, over: Event, rest_s: float) -> None:
+    hospital.submit(10**6, Random(1), over, rest_s=rest_s)
 
 
 def _watch(town: Town, seconds: float) -> Iterator[dict[str, float]]:

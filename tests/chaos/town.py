@@ -138,8 +138,13 @@ class Town:
 
 
 @contextmanager
-def running_town(folder: Path) -> Iterator[Town]:
-    """Run the whole system for the length of a `with` block."""
+def running_town(folder: Path, *, disk_margin_mb: int | None = None) -> Iterator[Town]:
+    """Run the whole system for the length of a `with` block.
+
+    Args:
+        folder: for its data and logs.
+        disk_margin_mb: so far is the disk from being full; None where it never is.
+    """
     with ExitStack() as stack:
         sockets = Path(stack.enter_context(TemporaryDirectory(prefix="hilum-chaos-")))
         postgres, valkey = _servers(folder, sockets)
@@ -156,7 +161,7 @@ def running_town(folder: Path) -> Iterator[Town]:
             spool_dir=folder / "spool",
             device="cpu",
             threads=1,
-            min_free_mb=max(0, _free_mb(folder) - DISK_MARGIN_MB),
+            min_free_mb=_reserve_mb(folder, disk_margin_mb),
             lease_s=LEASE_S,
             max_attempts=MAX_ATTEMPTS,
             log_level="WARNING",
@@ -262,6 +267,10 @@ def _wait_for_workers(town: Town) -> None:
                 return
         time.sleep(0.2)
     raise AssertionError("The workers did not start.")
+
+
+def _reserve_mb(folder: Path, margin_mb: int | None) -> int:
+    return 16 if margin_mb is None else max(16, _free_mb(folder) - margin_mb)
 
 
 def _free_mb(folder: Path) -> int:
