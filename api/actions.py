@@ -16,12 +16,14 @@ from api.orders import Order
 from api.parts import parts
 from api.schemas.actions import Action, BulkJSON, DoneJSON, PriorityJSON, RerunJSON
 from api.schemas.jobs import JobHeaders, JobJSON
+from db.admission import check_queue
 from db.changes import cancel_job, prioritise_job, retry_job
 from db.jobs import JobFilter, count_jobs_after, job_for, list_jobs
 from db.pages import Page
 from db.reports import regrade_report
 from hilum.errors import HilumError
 from hilum.grading import MOSMED, thresholds_named
+from hilum.jobs import Priority
 
 actions = APIBlueprint("actions", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -205,13 +207,16 @@ def _cancel(session: Session, job_id: UUID, _wishes: Wishes) -> Deed:
 
 
 def _retry(session: Session, job_id: UUID, _wishes: Wishes) -> Deed:
-    retry_job(session, tenant_id(), job_id, by=caller())
+    job = retry_job(session, tenant_id(), job_id, by=caller())
+    # Afterwards: it is one of those that wait by then, and the youngest. A refusal undoes it all.
+    check_queue(session, job.priority, max_age_s=parts().settings.max_queue_age_s)
     return Deed(is_due=True)
 
 
 def _prioritise(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
     prioritise_job(session, tenant_id(), job_id, wishes["priority"], by=caller())
-    return Deed()
+    # A worker that is kept for urgent jobs has not heard of it.
+    return Deed(is_due=wishes["priority"] is Priority.STAT)
 
 
 def _rerun(session: Session, job_id: UUID, wishes: Wishes) -> Deed:

@@ -7,6 +7,7 @@ from uuid import UUID
 from apiflask import HTTPError, HTTPTokenAuth
 from apiflask.security import APIKeyQueryAuth
 from flask import g, request
+from structlog.contextvars import bind_contextvars
 from werkzeug.datastructures import Authorization
 
 from api.links import Access
@@ -48,6 +49,7 @@ def enter(key: str) -> Access:
         TooManyRequests: the hospital has asked as often in a minute as it may.
     """
     known = parts().keys.find(key, parts().sessions)
+    bind_contextvars(tenant_id=str(known.tenant_id))
     if known.max_requests is not None:
         parts().turnstile.count(known.tenant_id, most=known.max_requests)
     return Access(known.tenant_id, by=f"key {known.label}")
@@ -55,7 +57,9 @@ def enter(key: str) -> Access:
 
 @by_key_or_link.verify_token  # type: ignore[untyped-decorator]  # likewise
 def _tenant_of_either(token: str) -> Access:
-    return parts().links.read(token) if _has_link() else enter(token)
+    found: Access = parts().links.read(token) if _has_link() else enter(token)
+    bind_contextvars(tenant_id=str(found.tenant_id))
+    return found
 
 
 def _has_link() -> bool:

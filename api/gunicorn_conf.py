@@ -11,6 +11,7 @@ from typing import Any, Final
 from gunicorn.http.unreader import SocketUnreader  # type: ignore[import-untyped]  # it has no types
 from prometheus_client.multiprocess import mark_process_dead
 
+from api.gunicorn_log import ServerLog
 from api.metrics import FOLDER, share
 from api.parts import EXTENSION
 from hilum.settings import Settings
@@ -38,6 +39,7 @@ worker_tmp_dir: Final = str(MEMORY) if MEMORY.is_dir() else None
 """Heartbeats in memory where there is such a folder: a busy disk must not look like a hang."""
 
 control_socket_disable: Final = True
+logger_class: Final = ServerLog
 accesslog: Final = None
 """The app logs requests itself, with ids and without queries."""
 

@@ -181,7 +181,8 @@ def listed_job(job: JobRow) -> dict[str, Any]:
         "expected_s": job.expected_s,
         "created_at": job.created_at,
         "queued_at": job.queued_at,
-        "started_at": job.started_at,
+        # Of one that went back to the queue it is when it was begun before.
+        "started_at": None if job.state is State.QUEUED else job.started_at,
         "finished_at": job.finished_at,
         "links": _links(job),
     }

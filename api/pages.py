@@ -17,6 +17,7 @@ from api.errors import status_of
 from api.health import find_troubles
 from api.links import LINK_S, Access
 from api.parts import parts
+from db.feed import Feed
 from db.jobs import job_for
 from db.outlook import look_ahead
 from db.overview import count_jobs, newest_jobs
@@ -51,8 +52,11 @@ def status() -> str:
     troubles = find_troubles(parts())
     counts: dict[State, int] = {}
     newest: list[Any] = []
+    position = 0
     if "database" not in troubles:
         with parts().sessions.begin() as session:
+            # Before the jobs: what happens while they are read is told by the stream, too.
+            position = Feed.begin(session).position
             counts = count_jobs(session, tenant_id)
             newest = newest_jobs(session, tenant_id, NEWEST) if tenant_id else []
     return render_template(
@@ -61,6 +65,7 @@ def status() -> str:
         counts=counts,
         jobs=[(job, report, _page_of(job)) for job, report in newest],
         signed=tenant_id is not None,
+        position=position,
         token=token,
     )
 

@@ -33,7 +33,10 @@ WORKER_LOST = "worker_lost"
 """Error code of a job in quarantine."""
 
 FREE_RETURNS: Final = 20
-"""Times that a job may go back to the queue before every return counts; no roll-out takes so many."""
+"""Times that a job may be handed back before each counts; no roll-out takes so many."""
+
+HANDED_BACK: Final = "handed_back"
+"""In the detail of such an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +242,11 @@ def give_back(
 def hand_back(session: Session, claim: Claim, reason: str) -> bool:
     """Put a job back whose worker must end, for no fault of the job's: the attempt does not count.
 
-    It does once the job went back very often: then something in it ends its workers. The answer is False when it is no longer this claim's to give.
+    It does once the job was handed back very often: then something in it ends its workers. The answer is False when it is no longer this claim's to give.
     """
     returns = (
         select(func.count())
-        .where(JobEventRow.job_id == claim.job_id, JobEventRow.event == State.QUEUED)
+        .where(JobEventRow.job_id == claim.job_id, JobEventRow.detail.has_key(HANDED_BACK))
         .scalar_subquery()
     )
     cancelled = _cancel_if_asked(session, claim.holds)
@@ -252,9 +255,13 @@ def hand_back(session: Session, claim: Claim, reason: str) -> bool:
         State.RUNNING,
         State.QUEUED,
         claim.holds,
-        detail={"reason": reason},
+        detail={"reason": reason, HANDED_BACK: True},
         **START_OVER
-        | {"attempts": case((returns < FREE_RETURNS, JobRow.attempts - 1), else_=JobRow.attempts)},
+        | {
+            "attempts": case((returns < FREE_RETURNS, JobRow.attempts - 1), else_=JobRow.attempts),
+            # It waits from now on, not since before it ran.
+            "retry_at": func.now(),
+        },
     )
     return bool(cancelled + queued)
 

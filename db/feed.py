@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, Final, Self
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, text
+from sqlalchemy import Select, case, func, or_, select, text
 from sqlalchemy.orm import Session, joinedload
 
 from db.tables import JobEventRow, JobRow
@@ -25,8 +25,8 @@ from hilum.jobs import State
 AT_ONCE: Final = 500
 """Events read by one query."""
 
-LOOK_BACK: Final = 100
-"""How many ids before the newest may belong to a transaction that is under way."""
+LOOK_BACK: Final = 10_000
+"""How many ids before the newest may belong to a transaction that is under way: ten large batches."""
 
 WRITERS: Final = text(
     "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND granted"
@@ -78,14 +78,11 @@ class Feed:
     @classmethod
     def begin(cls, session: Session) -> Self:
         """Return a feed of what happens from now on, perhaps with a few events before it."""
-        ids = list(
-            session.scalars(select(JobEventRow.id).order_by(JobEventRow.id.desc()).limit(LOOK_BACK))
-        )
-        newest = ids[0] if ids else 0
+        newest, first_gap = session.execute(_ends()).one()
         # Asked after the ids: who has let go by now committed before this feed began.
-        if not _writers(session):
-            return cls(newest)
-        return cls(min((low for high, low in pairwise(ids) if high > low + 1), default=newest))
+        if newest is None or first_gap is None or not _writers(session):
+            return cls(newest or 0)
+        return cls(first_gap)
 
     def read(self, session: Session) -> list[Happening]:
         """Return the events that have come to light since, up to the first that may yet come."""
@@ -128,6 +125,15 @@ def watched_jobs(
     is_running = (JobRow.state == State.RUNNING) & JobRow.tenant_id.in_(list(running_of))
     query = select(JobRow).where(or_(JobRow.id.in_(list(job_ids)), is_running))
     return list(session.scalars(query.options(joinedload(JobRow.study))))
+
+
+def _ends() -> Select[Any]:
+    """Ask for the newest id, and for the last one before the first gap among the newest."""
+    newest = select(JobEventRow.id).order_by(JobEventRow.id.desc()).limit(LOOK_BACK).subquery()
+    before = func.lag(newest.c.id).over(order_by=newest.c.id)
+    pairs = select(newest.c.id, before.label("before")).subquery()
+    gap = case((pairs.c.id > pairs.c.before + 1, pairs.c.before))
+    return select(func.max(pairs.c.id), func.min(gap))
 
 
 def _happenings() -> Select[Any]:

@@ -181,9 +181,9 @@ class Survey:
         if job.state is State.RUNNING:
             return Outlook(None, None if speed is None else own_slices * speed)
         place, slices = _ahead(self.groups, job, self.before[job.id])
-        if speed is None:
+        if speed is None or not self.workers:
             return Outlook(place, None)
-        queue_s = speed * (slices + self.begun_slices) / max(self.workers, 1)
+        queue_s = speed * (slices + self.begun_slices) / self.workers
         return Outlook(place, max(queue_s, _pause_s(job)) + speed * own_slices)
 
 

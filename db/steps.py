@@ -21,10 +21,9 @@ START_OVER: dict[str, Any] = LET_GO | {
     "stage_done": 0,
     "stage_total": 0,
     "fraction": 0.0,
-    "started_at": None,
     "absent_since": None,
 }
-"""What a job that goes back to the queue forgets."""
+"""What a job that goes back to the queue forgets; not when it was begun: its hospital had that turn."""
 
 
 def take_step(

@@ -43,6 +43,9 @@ AGED_TURN: Final = 4
 LOCK: Final = 0x68696C75
 """Number of the advisory lock under which turns are taken, one after the other."""
 
+IDLE_MS: Final = 10_000
+"""A worker that says nothing for so long in the middle of its turn loses it."""
+
 TRIES: Final = 3
 """A job whose turn it is may be cancelled at that moment; that happens once, not again and again."""
 
@@ -61,7 +64,13 @@ def _first_of_each() -> LateralFromClause:
     """Return the job whose turn it would be, of a hospital and an urgency beside it in a query."""
     # By the index: the length of the queue plays no part.
     return (
-        select(JobRow.id, JobRow.priority_rank, JobRow.queued_at)
+        select(
+            JobRow.id,
+            JobRow.priority_rank,
+            JobRow.queued_at,
+            # One that was tried before did not wait while it ran.
+            func.coalesce(JobRow.retry_at, JobRow.queued_at).label("due_at"),
+        )
         .where(
             IS_DUE,
             JobRow.tenant_id == TenantRow.id,
@@ -157,7 +166,7 @@ def count_due(session: Session, *, most: int) -> int:
 def longest_wait_s(session: Session) -> float:
     """Return how long the oldest job has waited that is due and not urgent; 0 where none is."""
     first = _first_of_each()
-    waited_s = func.extract("epoch", func.now() - func.min(first.c.queued_at))
+    waited_s = func.extract("epoch", func.now() - func.min(first.c.due_at))
     query = (
         select(func.coalesce(waited_s, 0.0))
         .select_from(TenantRow)
@@ -170,7 +179,13 @@ def longest_wait_s(session: Session) -> float:
 def _begin(session: Session) -> bool:
     """Wait for the turn before; tell whether this one is for who has waited longest."""
     # Two workers that chose at once would choose the same job, or each other's hospital's.
-    session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+    session.execute(
+        select(
+            # A machine that is cut off in the middle of its turn must not hold up all others.
+            func.set_config("idle_in_transaction_session_timeout", str(IDLE_MS), True),
+            func.pg_advisory_xact_lock(LOCK),
+        )
+    )
     # Only a turn that was taken counts: workers that find nothing would take the aged ones away.
     last = func.pg_sequence_last_value(cast(TURNS.name, REGCLASS))
     taken: int = session.scalar(select(last)) or 0

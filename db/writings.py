@@ -40,6 +40,16 @@ def end_writing(session: Session, prefix: str) -> None:
     session.execute(ended.execution_options(synchronize_session=False))
 
 
+def put_off(session: Session, prefix: str) -> None:
+    """Have files that could not be taken away wait as long again as when they were found."""
+    session.execute(
+        update(WritingRow)
+        .where(WritingRow.prefix == prefix)
+        .values(abandoned_at=func.now())
+        .execution_options(synchronize_session=False)
+    )
+
+
 def abandoned(session: Session, *, grace_s: float) -> list[str]:
     """Return the prefixes of files that nobody will name, and that nobody has written for a while.
 

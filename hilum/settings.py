@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     ageing_s: float = Field(
         default=1800,
         ge=0,
-        description="A job that waited so long, urgent or not, gets every fourth turn.",
+        description="A job that waited so long, but an urgent one, gets every fourth turn.",
     )
     stat_share: float = Field(
         default=0.25,

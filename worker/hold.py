@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import Claim, keep_hold, report_progress
 from db.session import Sessions
-from hilum.jobs import Progress, Stage
+from hilum.jobs import JobStopped, Progress, Stage
 
 REPORT_EVERY_S = 0.25
 """Progress is looked at by people; the first and last step of a stage are always written."""
@@ -55,6 +55,7 @@ class Reporter:
         self._claim, self._sessions, self._lease_s = claim, sessions, lease_s
         self._stage: Stage | None = None
         self._reported_at = 0.0
+        self._heard_at = time.monotonic()
 
     def __call__(self, stage: Stage, done: int, total: int) -> None:
         """Say how far the job is.
@@ -70,5 +71,10 @@ class Reporter:
             with self._sessions.begin() as session:
                 report_progress(session, self._claim, stage, done, total, lease_s=self._lease_s)
         except SQLAlchemyError as error:
-            # A database that restarts is no reason to throw away what is computed.
+            # A database that restarts is no reason to throw away what is computed; one that is away
+            # for a lease is: the job is another's by then, and its files would be nobody's.
             log.warning("progress.unheard", error=type(error).__name__)
+            if time.monotonic() > self._heard_at + self._lease_s:
+                raise JobStopped("The database was not heard of for a lease.") from error
+        else:
+            self._heard_at = time.monotonic()

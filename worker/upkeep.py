@@ -20,8 +20,8 @@ from db.claims import take_back_overdue
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
-from db.workers import forget_workers
-from db.writings import abandoned, end_writing
+from db.workers import count_live, forget_workers
+from db.writings import abandoned, end_writing, put_off
 from hilum.errors import TransientError
 from hilum.jobs import MOST_RINGS
 from hilum.settings import Settings
@@ -31,6 +31,9 @@ from worker.doorbell import Doorbell
 EVERY_S: Final = 5.0
 """Between two looks."""
 
+FEWEST_RINGS: Final = 8
+"""Messages at a look, however few workers there seem to be."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -39,23 +42,25 @@ def keep_up_until(
 ) -> None:
     """Keep up every few seconds until somebody asks to stop; trouble waits for the next time."""
     while not stopping.is_set():
-        for step in (
-            partial(take_back, sessions, settings),
-            partial(ring_again, sessions, bell),
-            partial(sweep, sessions, store, settings),
-            partial(forget, sessions),
-            partial(tell, sessions),
-        ):
-            _try(step)
+        is_kept_up = [
+            _try(partial(take_back, sessions, settings)),
+            _try(partial(ring_again, sessions, bell)),
+        ]
+        if all(is_kept_up):
+            _try(partial(tell, sessions))
+        _try(partial(sweep, sessions, store, settings))
+        _try(partial(forget, sessions))
         stopping.wait(EVERY_S)
 
 
-def _try(step: Callable[[], None]) -> None:
+def _try(step: Callable[[], None]) -> bool:
     try:
         step()
     except (SQLAlchemyError, OperationalError, OSError, TransientError) as error:
         # A driver's message names hosts and users. Redis away must not keep jobs from being taken back.
         log.warning("upkeep.troubled", error=type(error).__name__)
+        return False
+    return True
 
 
 def take_back(sessions: Sessions, settings: Settings) -> None:
@@ -76,7 +81,9 @@ def take_back(sessions: Sessions, settings: Settings) -> None:
 def ring_again(sessions: Sessions, bell: Doorbell) -> None:
     """Ring where fewer messages wait than jobs."""
     with sessions.begin() as session:
-        due = count_due(session, most=MOST_RINGS)
+        # What no worker is there to hear would be taken again and again by one kept for urgent jobs.
+        most = min(MOST_RINGS, max(FEWEST_RINGS, 2 * count_live(session)))
+        due = count_due(session, most=most)
     # Whatever became of the messages, lost with Redis or with a worker.
     if rung := bell.ring_for(due):
         log.info("queue.rung_again", messages=rung)
@@ -88,7 +95,14 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         # A writer that lost its job hears of it at its next step, well within a lease.
         prefixes = abandoned(session, grace_s=settings.lease_s)
     for prefix in prefixes:
-        store.delete(prefix)
+        try:
+            store.delete(prefix)
+        except (OSError, TransientError) as error:
+            log.warning("files.kept", prefix=prefix, error=type(error).__name__)
+            with sessions.begin() as session:
+                # The others first, or one that stays would keep all after it.
+                put_off(session, prefix)
+            continue
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)

@@ -32,6 +32,15 @@ class LastEvent(Schema):
     )
 
 
+class After(Schema):
+    """Where a client begins that has heard nothing yet."""
+
+    after = Integer(
+        validate=Range(0, 2**63 - 1),
+        metadata={"description": "Id of an event: those after it are sent first."},
+    )
+
+
 class HappeningJSON(EventJSON):
     """One thing that happened to a job of a tenant."""
 

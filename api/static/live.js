@@ -44,7 +44,7 @@ stream.addEventListener("progress", (event) => {
 });
 
 let isDue = false;
-for (const name of ["submitted", "running", "queued", "prioritised", ...FINAL]) {
+for (const name of ["submitted", "running", "queued", "prioritised", "regraded", ...FINAL]) {
   stream.addEventListener(name, () => {
     // What happens at once is shown at once, not one by one.
     if (!isDue) setTimeout(reload, 1000);

@@ -38,6 +38,8 @@ class Hub:
 
     def __init__(self, sessions: Sessions, *, most: int) -> None:
         self._sessions, self._most = sessions, most
+        # One hospital's open tabs must not shut out all others.
+        self._share = max(1, most * 3 // 4)
         self._listeners: set[Listener] = set()
         self._changed = Condition()
         self._thread: Thread | None = None
@@ -56,10 +58,12 @@ class Hub:
         """
         listener = Listener(tenant_id, job_id)
         with self._changed:
-            if len(self._listeners) >= self._most or self._ends():
+            own = sum(one.tenant_id == tenant_id for one in self._listeners)
+            if len(self._listeners) >= self._most or own >= self._share or self._ends():
                 raise TooManyStreams(
-                    f"This server has {len(self._listeners)} streams open, at most {self._most};"
-                    " connect again later, or ask for the job now and then."
+                    f"This server has {len(self._listeners)} streams open, {own} of them yours, at"
+                    f" most {self._most} and {self._share}; connect again later, or ask for the job"
+                    " now and then."
                 )
             self._listeners.add(listener)
             if self._thread is None:
@@ -151,7 +155,8 @@ class Hub:
             # Who comes later begins with what is new by then.
             self._feed = None
             return
-        feed = self._feed or Feed.begin(session)
+        # Kept at once: who was told where it begins counts on it, whatever happens below.
+        feed = self._feed = self._feed or Feed.begin(session)
         for listener in listeners:
             if not listener.is_begun:
                 listener.is_begun = True
@@ -160,7 +165,6 @@ class Hub:
             for listener in listeners:
                 if listener.tenant_id == happening.tenant_id:
                     listener.hear(happening)
-        self._feed = feed
 
     def _current_survey(self, session: Session, jobs: Collection[JobRow]) -> Survey:
         now = time.monotonic()

@@ -51,6 +51,9 @@ def _all(listener: Listener, line: Line, teller: Teller) -> Iterator[str]:
         for text in _told(listener, teller):
             spoken = time.monotonic()
             yield text
+            # Ten thousand events that were missed are told one by one, too.
+            if listener.is_closed or spoken > begun + LONGEST_S:
+                return
         if time.monotonic() > spoken + HEARTBEAT_S:
             spoken = time.monotonic()
             yield sse.comment("nothing new")

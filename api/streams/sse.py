@@ -23,6 +23,11 @@ def event(name: str, data: Mapping[str, Any], *, id: str | None = None) -> str: 
     return "\n".join(fields) + "\n\n"
 
 
+def position(id: str) -> str:  # noqa: A002 - likewise
+    """Return an id alone: no event to a client, but what it names as `Last-Event-ID` from now on."""
+    return f"id: {id}\n\n"
+
+
 def comment(text: str) -> str:
     """Return a line that clients pass over, and that keeps the connection alive."""
     return f": {text}\n\n"

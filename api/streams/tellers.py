@@ -76,6 +76,8 @@ class OfTenant:
         match news:
             case Begun():
                 yield from self._missed(news.position)
+                # A stream on which nothing happens must go on from here as well.
+                yield sse.position(str(max(self._after, news.position)))
             case Happening() if news.id > self._after:
                 yield self._event(news)
             case JobNews():

@@ -10,7 +10,7 @@ from flask import Response, request, stream_with_context
 from api.auth import LINK_PARAMETER, access, by_key_or_link, tenant_for, tenant_id
 from api.parts import parts
 from api.schemas.fields import Responses
-from api.schemas.streams import LastEvent, LastState
+from api.schemas.streams import After, LastEvent, LastState
 from api.streams import sse
 from api.streams.line import Line
 from api.streams.listener import JobNews, Listener
@@ -65,18 +65,19 @@ def job(job_id: UUID, last: dict[str, Any]) -> Response:
 @streams.get("/stream")
 @streams.auth_required(by_key_or_link)
 @streams.input(LastEvent, location="headers", arg_name="last")
+@streams.input(After, location="query", arg_name="query")
 @streams.doc(responses=EVENTS)
-def everything(last: dict[str, Any]) -> Response:
+def everything(last: dict[str, Any], query: dict[str, Any]) -> Response:
     """Follow all jobs of a tenant.
 
     Each thing that happens to a job is an event of that name with an id; what was missed since
-    `Last-Event-ID` comes first. An event `progress` says how far each running job is.
+    `Last-Event-ID`, or else since `after`, comes first. An event `progress` says how far each running job is.
     """
     access().check_all_jobs()
     # The hub looked before, or looks later: what happens from here on is told, and told once. An id
     # that is yet to come is of another database, and would hide all that happens until then.
     newest = _position()
-    after = min(last.get("last_event_id", newest), newest)
+    after = min(last.get("last_event_id", query.get("after", newest)), newest)
     listener = parts().streams.listen(tenant_id())
     return _stream(listener, OfTenant(tenant_id(), parts().sessions, after=after))
 

@@ -8,6 +8,7 @@ from db.claims import Claim, claim_job, fail_job, report_progress
 from db.session import Sessions
 from hilum.jobs import QUEUE, Stage
 from tests.api.caller import Caller
+from tests.db.factories import have_worker
 from tests.phantoms import SLICES, healthy, zip_chest
 
 
@@ -103,8 +104,10 @@ def test_failed_job_is_followed_by_a_new_one_when_the_study_comes_again(
 
 @pytest.mark.usefixtures("finished")
 def test_time_left_is_known_once_a_job_of_the_kind_has_ended(
-    caller: Caller, tmp_path: Path
+    caller: Caller, sessions: Sessions, tmp_path: Path
 ) -> None:
+    with sessions.begin() as session:
+        have_worker(session)
     other = zip_chest(tmp_path / "other.zip", healthy()).read_bytes()
 
     alike = caller.send(other).json

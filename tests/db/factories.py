@@ -10,6 +10,7 @@ from db.claims import Artifact, Claim, claim_job, finish_job
 from db.jobs import submit_job
 from db.studies import add_study
 from db.tables import JobRow, StudyRow
+from db.workers import Load, Work, Worker, heartbeat
 from hilum.catalogue import CT_LESIONS
 from hilum.findings import Finding, LungBurden, NetworkUse, Report, SliceBurden
 from hilum.grading import MOSMED, Thresholds, assess
@@ -78,6 +79,12 @@ def claim(session: Session, job: JobRow, *, worker: str = "gpu-1", lease_s: int 
     taken = claim_job(session, job.id, worker=worker, lease_s=lease_s, max_attempts=3)
     assert taken is not None
     return taken
+
+
+def have_worker(session: Session) -> None:
+    """Have a worker that lives, without which nobody knows when a job is done."""
+    worker = Worker(uuid4(), f"gpu-{uuid4()}:1", 2, "cuda:0", "NVIDIA A30", "0.1.0")
+    heartbeat(session, worker, Work(), Load())
 
 
 def make_report(

@@ -25,7 +25,7 @@ from db.tables import BatchRow, JobRow, TenantRow
 from db.tenants import add_tenant
 from hilum.errors import BatchClosed, QueueUnavailable, UnknownBatch
 from hilum.jobs import Priority, Stage
-from tests.db.factories import claim, finished_job, keep_study, queue_job
+from tests.db.factories import claim, finished_job, have_worker, keep_study, queue_job
 
 WISH = Wish("ct-lesions", "resnet50", Priority.ROUTINE, None, "r1")
 
@@ -103,6 +103,7 @@ def test_time_left_is_that_of_the_job_which_is_served_last(
         batch = make_batch(session, tenant)
         fill(session, batch, [keep_study(session, tenant.id).id for _ in range(3)])
         jobs = session.scalars(select(JobRow).order_by(JobRow.queued_at)).all()
+        have_worker(session)
         unknown = time_left_s(session, batch.id)
         done = finished_job(session, tenant.id, slice_count=1)
         assert done.started_at is not None

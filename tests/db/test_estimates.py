@@ -5,7 +5,7 @@ from db.claims import finish_job
 from db.estimates import estimate_of, keep_estimates
 from db.session import Sessions
 from db.tables import JobRow, TenantRow
-from tests.db.factories import claim, finished_job, make_report, queue_job
+from tests.db.factories import claim, finished_job, have_worker, make_report, queue_job
 
 
 def set_times(sessions: Sessions, job: JobRow, *, waited_s: float, ran_s: float) -> None:
@@ -23,6 +23,7 @@ def test_estimate_is_kept_with_a_job_and_held_against_what_it_took(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
     with sessions.begin() as session:
+        have_worker(session)
         earlier = finished_job(session, tenant.id, slice_count=100)
     set_times(sessions, earlier, waited_s=5.0, ran_s=50.0)
     with sessions.begin() as session:
@@ -54,6 +55,7 @@ def test_job_of_which_nothing_was_known_has_no_estimate(
 @pytest.mark.parametrize("slices", [0, 1])
 def test_small_job_is_expected_soon(sessions: Sessions, tenant: TenantRow, slices: int) -> None:
     with sessions.begin() as session:
+        have_worker(session)
         earlier = finished_job(session, tenant.id, slice_count=100)
     set_times(sessions, earlier, waited_s=0.0, ran_s=50.0)
 

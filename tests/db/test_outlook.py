@@ -8,7 +8,7 @@ from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant
 from hilum.jobs import Priority, Stage
-from tests.db.factories import claim, finished_job, queue_job
+from tests.db.factories import claim, finished_job, have_worker, queue_job
 
 
 def test_urgent_jobs_stand_before_older_ones_in_the_queue(
@@ -113,11 +113,24 @@ def test_job_that_pauses_before_another_attempt_is_not_expected_sooner(
 ) -> None:
     with sessions.begin() as session:
         finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        have_worker(session)
         job = queue_job(session, tenant.id, slice_count=60)
         give_back(session, claim(session, job), "The disk is full.", max_attempts=3, wait_s=100.0)
         session.refresh(job)
 
         assert look_ahead(session, job).eta_s == pytest.approx(100 + 0.5 * 60, abs=1)
+
+
+def test_nobody_can_say_when_a_job_is_done_that_no_worker_is_there_for(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        finish_at_speed(session, tenant, seconds=20.0, slices=40)
+        job = queue_job(session, tenant.id)
+
+        outlook = look_ahead(session, job)
+
+    assert (outlook.place, outlook.eta_s) == (0, None)
 
 
 def test_job_that_has_ended_takes_no_more_time(sessions: Sessions, tenant: TenantRow) -> None:

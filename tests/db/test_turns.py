@@ -6,11 +6,12 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from db.changes import cancel_job
-from db.claims import Claim, give_back
+from db.claims import Claim, give_back, hand_back, wait_for_network
+from db.queue import flow
 from db.session import Sessions
 from db.tables import JobRow, TenantRow
 from db.tenants import add_tenant
-from db.turns import AGED_TURN, Rules, count_due, take_turn
+from db.turns import AGED_TURN, Rules, count_due, longest_wait_s, take_turn
 from db.workers import Load, Work, Worker, heartbeat
 from hilum.jobs import Priority, State
 from hilum.workers import LOST_S
@@ -271,3 +272,42 @@ def test_lost_workers_job_frees_its_place_once_its_lease_is_over(
 
     assert before is None
     assert after is not None
+
+
+def test_hospital_whose_network_is_absent_does_not_take_every_turn(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        other = add_tenant(session, "st-mary")
+        for _ in range(3):
+            queue_job(session, tenant.id)
+        theirs = queue_job(session, other.id)
+        wait(session, [theirs], minutes=-1)
+    taken = []
+    for _ in range(2):
+        with sessions.begin() as session:
+            held = take(session)
+            assert held is not None
+            taken.append(held.job_id)
+            wait_for_network(session, held, "It lacks it.", limit_s=3600, wait_s=30)
+
+    assert taken[1] == theirs.id
+
+
+def test_job_that_ran_for_long_and_went_back_has_not_waited_for_long(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        wait(session, [job], minutes=50)
+        before = longest_wait_s(session)
+        held = take(session)
+        assert held is not None
+        hand_back(session, held, "The worker was stopped.")
+
+        after = longest_wait_s(session)
+        stalls = flow(session).is_stalled(60.0)
+
+    assert before > 49 * 60
+    assert after < 60
+    assert not stalls

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from api.errors import HTTP_CODE, status_of
-from db.claims import EXHAUSTED
+from db.claims import EXHAUSTED, WORKER_LOST
 from hilum.errors import HilumError
 from tests.docs.places import read
 from worker.outcome import INTERNAL_ERROR, TIME_LIMIT
@@ -35,6 +35,6 @@ def test_every_code_of_a_plain_http_error_has_its_row(status: int) -> None:
 
 def test_no_row_is_about_a_code_that_is_gone() -> None:
     known = {error.code for error in every_error()} | set(HTTP_CODE.values())
-    spoken_by_rooms = {EXHAUSTED, INTERNAL_ERROR, "not_ready", TIME_LIMIT}
+    spoken_by_rooms = {EXHAUSTED, WORKER_LOST, INTERNAL_ERROR, "not_ready", TIME_LIMIT}
 
-    assert set(ROWS) <= known | spoken_by_rooms
+    assert spoken_by_rooms <= set(ROWS) <= known | spoken_by_rooms

@@ -23,7 +23,7 @@ def test_connections_of_a_process_are_those_of_its_pool() -> None:
     assert "5 are kept, and 10 more lent" in TEXT
     assert (pool.size(), most) == (5, 15)
     assert f"{most} x web server processes" in TEXT
-    assert "60 + 15 + 96 + 4 + 1 + 5 = 181" in TEXT
+    assert "60 + 15 + 96 + 8 + 1 + 5 = 185" in TEXT
 
 
 def test_file_that_goes_in_one_request_is_as_long_as_it_says() -> None:

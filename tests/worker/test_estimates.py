@@ -13,6 +13,7 @@ from hilum.catalogue import PipelineCard
 from hilum.findings import Analysis
 from hilum.jobs import Progress
 from hilum.study import Study
+from tests.db.factories import have_worker
 from tests.phantoms import chest
 from tests.worker.conftest import QueueStored
 from tests.worker.pipelines import quick
@@ -46,6 +47,8 @@ def test_error_of_an_estimate_is_logged_and_small_where_speed_is_known(
     steady: Bench, queue_stored: QueueStored, lines: list[EventDict]
 ) -> None:
     datasets = chest().datasets()
+    with steady.sessions.begin() as session:
+        have_worker(session)
     run_now(queue_stored(datasets[:20], slice_count=20).id, steady)
     waiting = [queue_stored(datasets[:count], slice_count=count) for count in (20, 10)]
     for job in waiting:

@@ -1,5 +1,6 @@
 import os
 import socket
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from threading import Event, Thread
@@ -24,7 +25,7 @@ from tests.db.test_workers import grow_silent, make_worker
 from tests.worker.processes import until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import forget, keep_up_until, ring_again, sweep, take_back, tell
+from worker.upkeep import FEWEST_RINGS, forget, keep_up_until, ring_again, sweep, take_back, tell
 
 
 @pytest.fixture
@@ -130,7 +131,7 @@ def test_two_that_keep_up_at_once_take_each_job_back_once(
     with sessions.begin() as session:
         events = [[event.event for event in job_events(session, job.id)] for job in jobs]
     assert events == [["submitted", "running", "queued"]] * 30
-    assert waiting(settings) >= 30
+    assert waiting(settings) >= FEWEST_RINGS
 
 
 def test_upkeep_survives_a_database_that_is_away(
@@ -288,3 +289,46 @@ def test_worker_that_nobody_has_heard_of_for_a_day_is_forgotten(sessions: Sessio
 
     with sessions.begin() as session:
         assert known_workers(session) == []
+
+
+def test_files_that_cannot_be_taken_away_keep_no_others(
+    sessions: Sessions, store: StudyStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck, free = (write(sessions, store, f"tenant/jobs/{n}/dead", uuid4()) for n in (1, 2))
+    sweep(sessions, store, settings)
+    wait(sessions, settings.lease_s + 1)
+    delete = StudyStore.delete
+
+    def refuse_one(self: StudyStore, key: str) -> None:
+        if "/1/" in key:
+            raise PermissionError(13, "It is another's.")
+        delete(self, key)
+
+    monkeypatch.setattr(StudyStore, "delete", refuse_one)
+    sweep(sessions, store, settings)
+
+    assert (is_kept(store, stuck), is_kept(store, free)) == (True, False)
+    with sessions.begin() as session:
+        [left] = session.scalars(select(WritingRow)).all()
+    assert left.prefix == "tenant/jobs/1/dead"
+
+
+def test_upkeep_that_cannot_ring_does_not_say_that_it_keeps_up(
+    sessions: Sessions, tenant: TenantRow, settings: Settings, store: StudyStore
+) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+    deaf = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    app, stopping = make_app(deaf), Event()
+    keeping = Thread(
+        target=keep_up_until, args=(stopping, sessions, Doorbell(app), store, settings)
+    )
+
+    keeping.start()
+    time.sleep(1.0)
+    stopping.set()
+    keeping.join()
+
+    app.close()
+    with sessions.begin() as session:
+        assert since_upkeep_s(session) is None

@@ -24,7 +24,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def hub(sessions: Sessions) -> Iterator[Hub]:
-    hub = Hub(sessions, most=3)
+    hub = Hub(sessions, most=4)
     yield hub
     hub.stop()
 
@@ -171,3 +171,15 @@ def test_client_behind_which_news_pile_up_is_given_up(tenant: TenantRow) -> None
 
     assert listener.is_slow
     assert listener.is_closed
+
+
+def test_one_hospital_cannot_take_every_stream(hub: Hub) -> None:
+    own, other = uuid4(), uuid4()
+    held = [hub.listen(own) for _ in range(3)]
+
+    with pytest.raises(TooManyStreams, match="3 of them yours"):
+        hub.listen(own)
+    held.append(hub.listen(other))
+
+    for one in held:
+        hub.leave(one)

@@ -30,6 +30,8 @@ from tests.api.server import Server, running_server
 from tests.db.factories import claim, queue_job
 
 STREAMS = 4
+SHARE = 3
+"""Of one hospital."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,9 @@ class Remote:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """Take every stream there is, as soon as it is free, for the length of a `with` block."""
+        """Take every stream a hospital may have, as soon as it is free, for a `with` block."""
         with ExitStack() as stack:
-            for _ in range(STREAMS):
+            for _ in range(SHARE):
                 wait_until(lambda: self.is_let_in(stack))
             yield
 

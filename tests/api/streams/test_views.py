@@ -5,8 +5,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from api.parts import Parts
+from api.streams.listener import Begun
+from api.streams.tellers import OfTenant
 from db.claims import claim_job, fail_job
 from db.session import Sessions
+from db.tables import TenantRow
 from hilum.settings import Settings
 from tests.api.caller import Caller
 from tests.api.listening import ear_of
@@ -129,3 +132,27 @@ class TestFew:
         assert refused.refusal == (503, "too_many_streams")
         assert refused.headers["Retry-After"] == "10"
         assert caller.get(f"/v1/jobs/{finished}/stream").status == 200
+
+
+def test_stream_on_which_nothing_happened_says_where_to_go_on_from(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    teller = OfTenant(tenant.id, sessions, after=3)
+
+    assert list(teller.tell(Begun(9))) == ["id: 9\n\n"]
+
+
+def test_page_that_was_read_before_its_stream_began_misses_nothing(
+    caller: Caller, queued: str
+) -> None:
+    with caller.client.get(
+        "/v1/stream?after=0", headers=caller.headers(), buffered=False
+    ) as answer:
+        said = ""
+        for chunk in answer.response:
+            said += chunk if isinstance(chunk, str) else chunk.decode()
+            if "submitted" in said:
+                break
+
+    [event, *_] = ear_of(said).events()
+    assert (event.name, event.data["job_id"]) == ("submitted", queued)
