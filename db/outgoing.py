@@ -18,6 +18,9 @@ SHORTEST_WAIT_S: Final = 30.0
 LONGEST_WAIT_S: Final = 3600.0
 """Between two attempts: as long as the trouble has lasted already, within these."""
 
+AT_ONCE: Final = 2
+"""Couriers that one owner may keep busy."""
+
 JITTER: Final = 0.2
 """So that what waited for one address does not come all at once; a share of the wait."""
 
@@ -57,8 +60,8 @@ class Outbox:
     Attributes:
         row: its class.
         owner: class of the rows that it goes to; one is locked while something is chosen for it.
-        lane: columns of `row`; what is alike in all of them goes one at a time, so that an address
-            that hangs holds up nobody else's.
+        lane: columns of `row`, the owner's id first; what is alike in all of them goes one at a time,
+            so that an address that hangs holds up nobody else's.
     """
 
     row: type[OutgoingRow]
@@ -135,11 +138,12 @@ class Outbox:
     def _next(self, *columns: InstrumentedAttribute[Any]) -> Select[Any]:
         """Return the query of what has been due longest in any lane in which nothing is sent."""
         row, other = self.row, aliased(self.row)
-        same = (column == getattr(other, column.key) for column in self.lane)
-        is_busy = exists().where(
-            *same, other.state == DeliveryState.SENDING, other.due_at > func.now()
-        )
-        is_due = (row.state.in_(OPEN), row.due_at <= func.now(), ~is_busy)
+        same = [column == getattr(other, column.key) for column in self.lane]
+        is_sent = (other.state == DeliveryState.SENDING, other.due_at > func.now())
+        is_busy = exists().where(*same, *is_sent)
+        # A thousand addresses of one owner are a thousand lanes, and would take every courier.
+        of_owner = select(func.count()).where(same[0], *is_sent).scalar_subquery()
+        is_due = (row.state.in_(OPEN), row.due_at <= func.now(), ~is_busy, of_owner < AT_ONCE)
         return select(*columns).where(*is_due).order_by(row.due_at).limit(1)
 
     def _is_in(self, lane: Sequence[Any]) -> list[ColumnElement[bool]]:

@@ -159,6 +159,20 @@ def test_one_at_a_time_goes_to_a_webhook_and_to_each_host_of_callbacks(
     assert sorted(found) == [URL, "https://one.example/a", "https://two.example/"]
 
 
+def test_many_hosts_of_one_hospital_leave_couriers_to_another(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    for number in range(5):
+        finish(sessions, tenant, f"https://{number}.example/")
+    with sessions.begin() as session:
+        other = add_tenant(session, "st-mary")
+    finish(sessions, other, "https://theirs.example/")
+
+    found = [notice.url for notice in iter(lambda: take(sessions), None)]
+
+    assert found == ["https://0.example/", "https://1.example/", "https://theirs.example/"]
+
+
 def test_courier_that_was_lost_leaves_it_to_another_and_ends_nothing(
     sessions: Sessions, tenant: TenantRow
 ) -> None:
