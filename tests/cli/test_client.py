@@ -125,7 +125,7 @@ def test_a_job_is_asked_for_where_there_is_no_stream_to_spare(
     job = client.send_study(Parcel.of(small_study), Order(), ignore)
     with sessions.begin() as session:
         cancel_job(session, tenant.id, UUID(job["id"]))
-    held = [server.streams.listen(tenant.id) for _ in range(32)]
+    held = [server.streams.listen(uuid4()) for _ in range(32)]
 
     states = [look["state"] for look in client.follow(job["id"])]
 
