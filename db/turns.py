@@ -20,6 +20,7 @@ from sqlalchemy import (
     case,
     cast,
     column,
+    exists,
     func,
     or_,
     select,
@@ -32,10 +33,11 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from db.claims import Claim, claim_job
 from db.clock import from_now
-from db.tables import JobRow, TenantRow
+from db.tables import JobRow, TenantRow, WorkerRow
 from db.tables.jobs import TURNS
 from db.workers import count_live
 from hilum.jobs import Priority, State
+from hilum.workers import WorkerState
 
 AGED_TURN: Final = 4
 """Of so many turns one goes to the job that has waited longest, once that is long enough."""
@@ -198,7 +200,12 @@ def _is_kept_free(session: Session, rules: Rules) -> bool:
     kept = int(workers * rules.stat_share)
     if not kept:
         return False
+    # A worker that is to stop is no longer counted, so what it is about must not be, either.
+    ends = exists().where(WorkerRow.job_id == JobRow.id, WorkerRow.state == WorkerState.DRAINING)
     not_urgent = select(func.count()).where(
-        JobRow.state == State.RUNNING, JobRow.lease_until > func.now(), JobRow.priority_rank > 0
+        JobRow.state == State.RUNNING,
+        JobRow.lease_until > func.now(),
+        JobRow.priority_rank > 0,
+        ~ends,
     )
     return session.scalars(not_urgent).one() >= workers - kept

@@ -14,7 +14,7 @@ from db.tenants import add_tenant
 from db.turns import AGED_TURN, Rules, count_due, longest_wait_s, take_turn
 from db.workers import Load, Work, Worker, heartbeat
 from hilum.jobs import Priority, State
-from hilum.workers import LOST_S
+from hilum.workers import LOST_S, WorkerState
 from tests.db.factories import queue_job
 from tests.db.test_workers import grow_silent, make_worker
 
@@ -311,3 +311,21 @@ def test_job_that_ran_for_long_and_went_back_has_not_waited_for_long(
     assert before > 49 * 60
     assert after < 60
     assert not stalls
+
+
+def test_jobs_of_workers_that_are_to_stop_take_nobodys_place(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    rules = Rules(ageing_s=0.0, stat_share=0.25)
+    with sessions.begin() as session:
+        workers = make_workers(session, 8)
+        for _ in range(8):
+            queue_job(session, tenant.id)
+        for worker in workers[:4]:
+            held = take(session, rules=rules)
+            assert held is not None
+            heartbeat(session, worker, Work(WorkerState.DRAINING, held.job_id), Load())
+
+        taken = [take(session, rules=rules) for _ in range(4)]
+
+    assert [claim is not None for claim in taken] == [True, True, True, False]
