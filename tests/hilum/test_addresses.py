@@ -29,3 +29,20 @@ def test_an_address_of_the_internet_is_public(address: str) -> None:
 )
 def test_an_address_of_a_machine_or_a_ward_is_not(address: str) -> None:
     assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b::808:808", True),
+        ("2002:a00:1::1", False),
+        ("2002:808:808::1", True),
+        ("::a00:1", False),
+        ("fec0::1", False),
+        ("192.0.0.192", False),
+        ("168.63.129.16", False),
+    ],
+)
+def test_address_that_stands_for_another_is_judged_by_it(address: str, expected: bool) -> None:  # noqa: FBT001
+    assert is_public(address) is expected
