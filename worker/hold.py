@@ -55,7 +55,7 @@ class Reporter:
         self._claim, self._sessions, self._lease_s = claim, sessions, lease_s
         self._stage: Stage | None = None
         self._reported_at = 0.0
-        self._heard_at = time.monotonic()
+        self._unheard_since: float | None = None
 
     def __call__(self, stage: Stage, done: int, total: int) -> None:
         """Say how far the job is.
@@ -74,7 +74,8 @@ class Reporter:
             # A database that restarts is no reason to throw away what is computed; one that is away
             # for a lease is: the job is another's by then, and its files would be nobody's.
             log.warning("progress.unheard", error=type(error).__name__)
-            if time.monotonic() > self._heard_at + self._lease_s:
+            self._unheard_since = self._unheard_since or self._reported_at
+            if time.monotonic() > self._unheard_since + self._lease_s:
                 raise JobStopped("The database was not heard of for a lease.") from error
         else:
-            self._heard_at = time.monotonic()
+            self._unheard_since = None

@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, event
@@ -9,7 +10,7 @@ from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, TenantRow
 from hilum.jobs import JobStopped, Stage
 from tests.db.factories import claim, queue_job
-from worker.hold import REPORT_EVERY_S, holding
+from worker.hold import REPORT_EVERY_S, Reporter, holding
 
 
 def reload(sessions: Sessions, job: JobRow) -> JobRow:
@@ -95,3 +96,41 @@ def test_database_that_is_away_for_a_moment_does_not_stop_the_computing(
 
     nowhere.dispose()
     assert reload(sessions, job).stage is None
+
+
+def test_database_that_is_away_for_a_lease_stops_it_before_files_are_nobodys(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        held = claim(session, queue_job(session, tenant.id))
+    nowhere = make_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    report = Reporter(held, make_sessions(nowhere), lease_s=1)
+
+    report(Stage.SLICES, 0, 10)
+    time.sleep(1.2)
+    with pytest.raises(JobStopped, match="for a lease"):
+        report(Stage.SLICES, 1, 10)
+
+    nowhere.dispose()
+
+
+def test_one_report_unheard_after_a_long_step_stops_nothing(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = queue_job(session, tenant.id)
+        held = claim(session, job)
+    nowhere = make_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    away = make_sessions(nowhere)
+    using = [sessions, away, sessions]
+
+    def begin() -> object:
+        return using.pop(0).begin()
+
+    report = Reporter(held, SimpleNamespace(begin=begin), lease_s=1)
+    for step in (1, 2, 3):
+        report(Stage.SLICES, step, 10)
+        time.sleep(1.2)
+
+    nowhere.dispose()
+    assert reload(sessions, job).stage_done == 3
