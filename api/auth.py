@@ -57,7 +57,17 @@ def enter(key: str) -> Access:
 
 @by_key_or_link.verify_token  # type: ignore[untyped-decorator]  # likewise
 def _tenant_of_either(token: str) -> Access:
-    found: Access = parts().links.read(token) if _has_link() else enter(token)
+    found: Access = enter_by_link(token) if _has_link() else enter(token)
+    return found
+
+
+def enter_by_link(token: str) -> Access:
+    """Return what the holder of a link may see.
+
+    Raises:
+        WrongKey: the link has expired, or was not made here.
+    """
+    found = parts().links.read(token)
     bind_contextvars(tenant_id=str(found.tenant_id))
     return found
 

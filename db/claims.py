@@ -5,8 +5,9 @@ Whoever holds a job knows its claim token. Every write here is guarded by it, so
 thought dead and comes back can change nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -242,7 +243,9 @@ def give_back(
 def hand_back(session: Session, claim: Claim, reason: str) -> bool:
     """Put a job back whose worker must end, for no fault of the job's: the attempt does not count.
 
-    It does once the job was handed back very often: then something in it ends its workers. The answer is False when it is no longer this claim's to give.
+    It does once the job was handed back very often: then something in it ends its workers.
+
+    The answer is False when it is no longer this claim's to give.
     """
     returns = (
         select(func.count())
@@ -250,18 +253,12 @@ def hand_back(session: Session, claim: Claim, reason: str) -> bool:
         .scalar_subquery()
     )
     cancelled = _cancel_if_asked(session, claim.holds)
-    queued = take_step(
+    queued = _queue_again(
         session,
-        State.RUNNING,
-        State.QUEUED,
+        reason,
         claim.holds,
-        detail={"reason": reason, HANDED_BACK: True},
-        **START_OVER
-        | {
-            "attempts": case((returns < FREE_RETURNS, JobRow.attempts - 1), else_=JobRow.attempts),
-            # It waits from now on, not since before it ran.
-            "retry_at": func.now(),
-        },
+        more={HANDED_BACK: True},
+        attempts=case((returns < FREE_RETURNS, JobRow.attempts - 1), else_=JobRow.attempts),
     )
     return bool(cancelled + queued)
 
@@ -295,18 +292,13 @@ def wait_for_network(
         overdue,
         ~_runs_somewhere(claim, within_s=limit_s),
     )
-    queued = take_step(
+    queued = _queue_again(
         session,
-        State.RUNNING,
-        State.QUEUED,
+        reason,
         claim.holds,
-        detail={"reason": reason},
-        **START_OVER
-        | {
-            "attempts": JobRow.attempts - 1,
-            "absent_since": func.coalesce(JobRow.absent_since, func.now()),
-            "retry_at": from_now(wait_s),
-        },
+        wait_s=wait_s,
+        attempts=JobRow.attempts - 1,
+        absent_since=func.coalesce(JobRow.absent_since, func.now()),
     )
     return bool(cancelled + failed + queued)
 
@@ -333,15 +325,22 @@ def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
 
 
 def _queue_again(
-    session: Session, reason: str, condition: ColumnElement[bool], *, wait_s: float = 0.0
+    session: Session,
+    reason: str,
+    condition: ColumnElement[bool],
+    *,
+    wait_s: float = 0.0,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    **values: Any,
 ) -> list[JobRow]:
     return take_step(
         session,
         State.RUNNING,
         State.QUEUED,
         condition,
-        detail={"reason": reason},
-        **START_OVER | {"retry_at": from_now(wait_s)},
+        detail={"reason": reason, **more},
+        # It waits from now on, not since before it ran.
+        **START_OVER | {"retry_at": from_now(wait_s)} | values,
     )
 
 

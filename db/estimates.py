@@ -3,9 +3,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -24,6 +25,13 @@ class Estimate:
 
     expected_s: float
     actual_s: float
+
+    @classmethod
+    def of(cls, job: JobRow) -> Self | None:
+        """Return the estimate of a job; None where there was none, or it has not ended."""
+        if job.expected_s is None or job.finished_at is None:
+            return None
+        return cls(job.expected_s, (job.finished_at - job.queued_at).total_seconds())
 
     @property
     def error_s(self) -> float:
@@ -53,7 +61,4 @@ def keep_estimates(session: Session, jobs: Sequence[JobRow]) -> Survey:
 
 def estimate_of(session: Session, job_id: UUID) -> Estimate | None:
     """Hold the estimate of an ended job against what it took; None where there was none."""
-    actual_s = func.extract("epoch", JobRow.finished_at - JobRow.queued_at)
-    of_job = select(JobRow.expected_s, actual_s).where(JobRow.id == job_id)
-    expected, actual = session.execute(of_job).one()
-    return None if expected is None or actual is None else Estimate(expected, float(actual))
+    return Estimate.of(session.get_one(JobRow, job_id))

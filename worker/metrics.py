@@ -18,6 +18,7 @@ from prometheus_client.values import MultiProcessValue
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import Claim
+from db.estimates import Estimate
 from db.session import Sessions
 from db.tables import JobRow
 from hilum.jobs import Stage, State
@@ -111,9 +112,8 @@ def _count_end(job: JobRow, claim: Claim) -> None:
         STAGE_S.labels(stage, job.network).observe(seconds)
     if (slices_s := job.timings_s.get(Stage.SLICES, 0.0)) > 0:
         SLICES_PER_S.labels(job.network).observe(job.slice_count / slices_s)
-    if job.expected_s and job.finished_at:
-        took_s = (job.finished_at - job.queued_at).total_seconds()
-        ESTIMATES.labels(job.network).observe(took_s / job.expected_s)
+    if (estimate := Estimate.of(job)) is not None and estimate.expected_s > 0:
+        ESTIMATES.labels(job.network).observe(estimate.actual_s / estimate.expected_s)
 
 
 def outcome_of(job: JobRow, claim: Claim) -> str:

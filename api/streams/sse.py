@@ -23,9 +23,9 @@ def event(name: str, data: Mapping[str, Any], *, id: str | None = None) -> str: 
     return "\n".join(fields) + "\n\n"
 
 
-def position(id: str) -> str:  # noqa: A002 - likewise
+def position(event_id: str) -> str:
     """Return an id alone: no event to a client, but what it names as `Last-Event-ID` from now on."""
-    return f"id: {id}\n\n"
+    return f"id: {event_id}\n\n"
 
 
 def comment(text: str) -> str:
