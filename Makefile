@@ -70,7 +70,7 @@ train-deps: $(READY) ## Add the chest-CT backbone that training starts from (235
 	@touch $(WITH_TRAIN)
 
 lock: $(READY) ## Bring every lock file up to date with pyproject.toml
-	$(COMPILE) --extra api --extra worker --extra s3 --extra local --extra research --group dev \
+	$(COMPILE) --extra api --extra worker --extra s3 --extra local --extra web --extra research --group dev \
 	  --output-file requirements.lock pyproject.toml
 	$(COMPILE) --extra api --extra s3 --constraint requirements.lock \
 	  --output-file locks/api.lock pyproject.toml
