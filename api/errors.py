@@ -59,6 +59,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownReport: HTTPStatus.NOT_FOUND,
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
     errors.UnknownObject: HTTPStatus.NOT_FOUND,
+    errors.FilesGone: HTTPStatus.GONE,
     errors.UnknownDestination: HTTPStatus.NOT_FOUND,
     errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
     errors.UnknownDelivery: HTTPStatus.NOT_FOUND,

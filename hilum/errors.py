@@ -15,7 +15,7 @@ HilumError
 │   ├── RequestError           what was asked for
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
-│   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch
+│   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
 │   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
@@ -319,6 +319,12 @@ class UnknownSlice(RequestError):
     """The series has no slice of this number."""
 
     code = "unknown_slice"
+
+
+class FilesGone(RequestError):
+    """Files of the study or of the job are no longer stored."""
+
+    code = "files_gone"
 
 
 class UnknownObject(RequestError):
