@@ -4,6 +4,8 @@
 import os
 import socket
 import time
+from functools import partial
+from threading import get_ident
 from typing import Final
 
 import structlog
@@ -23,7 +25,7 @@ from worker.bench import Bench
 from worker.deadline import time_limit_s, within
 from worker.doorbell import Doorbell
 from worker.hold import holding
-from worker.outcome import fail_at_limit, outcome_recorded
+from worker.outcome import fail_deaf, outcome_recorded
 from worker.scratch import scratch_folder
 
 BURST_S: Final = 1.0
@@ -93,7 +95,7 @@ def _attempt(claim: Claim, bench: Bench) -> None:
     limit_s = time_limit_s(claim.pipeline, bench.settings)
     with (
         holding(claim, bench.sessions, lease_s=bench.settings.lease_s) as report,
-        within(limit_s, report, lambda: fail_at_limit(claim, bench)) as progress,
+        within(limit_s, report, partial(fail_deaf, claim, bench, get_ident())) as progress,
     ):
         analysis = _analyse(claim, bench, progress)
         analysis, artifacts = write_artifacts(analysis, claim, bench.store, progress)
