@@ -9,9 +9,11 @@ from threading import get_ident
 from typing import Final
 
 import structlog
+from sqlalchemy import select
 from structlog.contextvars import bound_contextvars
 
 from db.claims import Claim, finish_job
+from db.drains import is_drained
 from db.estimates import estimate_of
 from db.studies import instance_keys
 from db.turns import Rules, count_due, take_turn
@@ -32,7 +34,7 @@ BURST_S: Final = 1.0
 """A message is good for as many jobs as begin within so long; what Celery does for each is not free."""
 
 HELD_S: Final = 1.0
-"""Before the next look at a disk that is full."""
+"""Before the next look at a disk that is full, and before a message goes to another worker."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,8 +47,11 @@ def run_next(bench: Bench, bell: Doorbell) -> None:
         if time.monotonic() > over:
             break
     else:
-        # More messages than jobs do no harm.
-        return
+        if not _rests(bench):
+            # More messages than jobs do no harm.
+            return
+        # It is for another worker; the ones that listen meanwhile are before this one.
+        time.sleep(HELD_S)
     with bench.sessions.begin() as session:
         due = count_due(session, most=MOST_RINGS)
     # In place of the message that was spent: there need not be one for each job that waits.
@@ -61,6 +66,16 @@ def run(claim: Claim, bench: Bench) -> None:
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _rests(bench: Bench) -> bool:
+    """Tell whether somebody asked this worker to take no more jobs."""
+    with bench.sessions.begin() as session:
+        return bool(session.scalar(select(is_drained(_process()))))
 
 
 def _has_room(bench: Bench) -> bool:
@@ -85,7 +100,7 @@ def take(bench: Bench) -> Claim | None:
         return take_turn(
             session,
             rules,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=_process(),
             lease_s=settings.lease_s,
             max_attempts=settings.max_attempts,
         )

@@ -59,5 +59,6 @@ class WorkerRow(Row):
 
     __table_args__ = (
         Index("ix_workers_process", "process"),
+        Index("ix_workers_name", "name"),
         Index("ix_workers_seen", "seen_at", postgresql_where=text("stopped_at IS NULL")),
     )
