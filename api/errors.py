@@ -62,6 +62,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.FilesGone: HTTPStatus.GONE,
     errors.UnknownDestination: HTTPStatus.NOT_FOUND,
     errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
+    errors.UnknownWorker: HTTPStatus.NOT_FOUND,
     errors.UnknownDelivery: HTTPStatus.NOT_FOUND,
     errors.WebhookDisabled: HTTPStatus.CONFLICT,
     errors.UnreadableObject: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -16,7 +16,7 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
-│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
+│   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, WebhookDisabled
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -343,6 +343,12 @@ class UnknownWebhook(RequestError):
     """The hospital has no webhook with this id."""
 
     code = "unknown_webhook"
+
+
+class UnknownWorker(RequestError):
+    """No worker of this name lives or was lost within a day."""
+
+    code = "unknown_worker"
 
 
 class UnknownDelivery(RequestError):

@@ -7,6 +7,7 @@ from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
+from db.tables.pauses import DrainRow, PauseRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
@@ -24,6 +25,7 @@ __all__ = [
     "BatchRow",
     "DeliveryRow",
     "DestinationRow",
+    "DrainRow",
     "FindingRow",
     "GrantRow",
     "InstanceRow",
@@ -32,6 +34,7 @@ __all__ = [
     "KeyRow",
     "NoticeRow",
     "OutgoingRow",
+    "PauseRow",
     "ReportRow",
     "Row",
     "SeriesRow",
