@@ -4,6 +4,7 @@
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
+from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
@@ -21,6 +22,7 @@ __all__ = [
     "BatchRow",
     "DeliveryRow",
     "DestinationRow",
+    "FeedbackRow",
     "FindingRow",
     "InstanceRow",
     "JobEventRow",
