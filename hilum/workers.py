@@ -20,3 +20,8 @@ class WorkerState(StrEnum):
     """It was asked to stop: it takes no further job."""
     LOST = "lost"
     """Nobody has heard of it; no worker says so of itself."""
+
+
+def host_of(process: str) -> str:
+    """Return the host of a process that a job knows as `host:pid`."""
+    return process.rpartition(":")[0] or process
