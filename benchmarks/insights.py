@@ -80,11 +80,16 @@ FILL: Final = (
     FROM jobs WHERE state = 'succeeded' ORDER BY created_at
     """,
     """
+    INSERT INTO users (id, name, failures, created_at)
+    SELECT gen_random_uuid(), 'reader-' || number, 0, now() FROM generate_series(1, 3) number
+    """,
+    """
     INSERT INTO feedback (tenant_id, report_id, user_id, agrees, pipeline, network, judged_verdict,
         thresholds, created_at)
-    SELECT tenant_id, id, gen_random_uuid(), random() < 0.9, pipeline, network, verdict,
-        thresholds, created_at
-    FROM reports WHERE random() < 0.2
+    SELECT tenant_id, reports.id, users.id, random() < 0.9, pipeline, network, verdict, thresholds,
+        reports.created_at
+    FROM reports JOIN users ON users.name = 'reader-' || 1 + floor(random() * 3)::int
+    WHERE random() < 0.2
     """,
 )
 

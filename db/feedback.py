@@ -6,7 +6,7 @@ from typing import Final, Self
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from db.tables import FeedbackRow, ReportRow
 from hilum.errors import InvalidRequest
@@ -50,15 +50,29 @@ class Word:
         return cls(agrees, verdict, comment or None)
 
 
-def say(session: Session, report: ReportRow, user_id: UUID, word: Word) -> FeedbackRow | None:
+def say(
+    session: Session, report: ReportRow, user_id: UUID, word: Word, *, seen: str
+) -> FeedbackRow | None:
     """Keep a reader's word on a report; None where it is what they said last.
 
+    Args:
+        session: one transaction.
+        report: what is judged.
+        user_id: the reader.
+        word: what they say.
+        seen: the verdict that they had before them.
+
     Raises:
-        InvalidRequest: they disagree and name the very verdict.
+        InvalidRequest: the verdict is another one by now, or they disagree and name the very one.
     """
     # Two presses of the button say one thing: the second waits here for the first.
     session.execute(select(ReportRow.id).where(ReportRow.id == report.id).with_for_update())
     session.refresh(report, ["verdict", "thresholds"])
+    if seen != report.verdict:
+        raise InvalidRequest(
+            f"The report was graded anew since you opened it and says {report.verdict} now. Look at it"
+            " again."
+        )
     if word.verdict is not None and word.verdict == report.verdict:
         raise InvalidRequest(
             f"The verdict is {report.verdict} already; a reader who disagrees names another,"
@@ -111,4 +125,5 @@ def _of(report_id: UUID) -> Select[FeedbackRow]:
         select(FeedbackRow)
         .where(FeedbackRow.report_id == report_id)
         .order_by(FeedbackRow.id.desc())
+        .options(joinedload(FeedbackRow.user))
     )

@@ -5,9 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from db.tables.base import Row, now
+from db.tables.users import UserRow
 
 
 class FeedbackRow(Row):
@@ -21,7 +22,7 @@ class FeedbackRow(Row):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     report_id: Mapped[UUID] = mapped_column(ForeignKey("reports.id", ondelete="CASCADE"))
-    user_id: Mapped[UUID]
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     """Who said it."""
     agrees: Mapped[bool]
     verdict: Mapped[str | None]
@@ -36,6 +37,8 @@ class FeedbackRow(Row):
     thresholds: Mapped[str]
     """Version of the cuts behind it."""
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+    user: Mapped[UserRow] = relationship()
 
     __table_args__ = (
         CheckConstraint("verdict IS NULL OR NOT agrees", name="only_disagreement_corrects"),

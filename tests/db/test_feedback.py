@@ -9,6 +9,7 @@ from db.feedback import LONGEST_COMMENT, Word, newest_words, say, words_on
 from db.reports import regrade_report, report_for
 from db.session import Sessions
 from db.tables import FeedbackRow, ReportRow, TenantRow
+from db.users import add_user
 from hilum.errors import InvalidRequest
 from hilum.grading import MOSMED, Grade, Thresholds, Verdict
 from tests.db.factories import finished_job
@@ -29,9 +30,10 @@ def report(sessions: Sessions, tenant: TenantRow) -> ReportRow:
 
 
 def word_by(session: Session, report: ReportRow, word: Word) -> UUID:
-    user_id = uuid4()
-    say(session, report, user_id, word)
-    return user_id
+    user = add_user(session, f"reader-{uuid4()}")
+    session.flush()
+    say(session, report, user.id, word, seen=report.verdict)
+    return user.id
 
 
 def test_word_is_kept_with_what_was_judged(sessions: Sessions, report: ReportRow) -> None:
@@ -54,7 +56,7 @@ def test_what_was_judged_stays_when_the_report_is_graded_anew(
 
     with sessions.begin() as session:
         row = regrade_report(session, report.tenant_id, report.job_id, STRICT, by="a test")
-        say(session, row, user_id, AGREES)
+        say(session, row, user_id, AGREES, seen=row.verdict)
 
     with sessions.begin() as session:
         said = [(row.judged_verdict, row.thresholds) for row in words_on(session, report.id)]
@@ -68,7 +70,7 @@ def test_newest_word_of_each_reader_counts_and_the_others_are_kept(
         report = session.merge(report)
         one = word_by(session, report, AGREES)
         other = word_by(session, report, AGREES)
-        say(session, report, one, ALARMING)
+        say(session, report, one, ALARMING, seen="Mild")
 
         words = words_on(session, report.id)
 
@@ -84,9 +86,9 @@ def test_word_said_twice_is_kept_once(sessions: Sessions, report: ReportRow) -> 
         report = session.merge(report)
         user_id = word_by(session, report, ALARMING)
 
-        assert say(session, report, user_id, ALARMING) is None
-        assert say(session, report, user_id, AGREES) is not None
-        assert say(session, report, user_id, ALARMING) is not None
+        assert say(session, report, user_id, ALARMING, seen="Mild") is None
+        assert say(session, report, user_id, AGREES, seen="Mild") is not None
+        assert say(session, report, user_id, ALARMING, seen="Mild") is not None
 
         assert len(words_on(session, report.id)) == 3
 
@@ -96,6 +98,19 @@ def test_same_verdict_is_no_disagreement(sessions: Sessions, report: ReportRow) 
 
     with sessions.begin() as session, pytest.raises(InvalidRequest, match="Mild already"):
         word_by(session, session.merge(report), mild)
+
+
+def test_verdict_that_changed_since_it_was_seen_is_not_judged(
+    sessions: Sessions, report: ReportRow
+) -> None:
+    with sessions.begin() as session:
+        report = session.merge(report)
+        user_id = word_by(session, report, ALARMING)
+
+        with pytest.raises(InvalidRequest, match="says Mild now"):
+            say(session, report, user_id, AGREES, seen="Alarming")
+
+        assert len(words_on(session, report.id)) == 1
 
 
 def test_reader_who_disagrees_need_not_name_a_verdict(

@@ -31,6 +31,7 @@ from db.scope import EVERYTHING, Scope
 from db.session import Sessions
 from db.tables import JobRow, ReportRow, TenantRow
 from db.tenants import add_tenant
+from db.users import add_user
 from hilum.grading import MOSMED, Verdict
 from hilum.jobs import Priority, State
 from tests.db.factories import claim, make_report, queue_job
@@ -267,10 +268,11 @@ def test_shares_fall_into_the_bar_that_begins_at_them(session: Session, tenant: 
 # ── Agreement ─────────────────────────────────────────────────────────────────────────────────
 
 
-def judged(session: Session, report: ReportRow, *words: Word, by: UUID | None = None) -> None:
-    user_id = by or uuid4()
+def judged(session: Session, report: ReportRow, *words: Word) -> None:
+    user = add_user(session, f"reader-{uuid4()}")
+    session.flush()
     for word in words:
-        row = say(session, report, user_id, word)
+        row = say(session, report, user.id, word, seen=report.verdict)
         assert row is not None
         row.created_at = NOON
         session.flush()

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0019"
-down_revision = "0013"
+down_revision = "0015"
 
 
 WORKERS = """
@@ -49,6 +49,7 @@ def _keep_feedback() -> None:
             name="fk_feedback_report_id_reports",
             ondelete="CASCADE",
         ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_feedback_user_id_users"),
         sa.PrimaryKeyConstraint("id", name="pk_feedback"),
     )
     op.create_index("ix_feedback_reader", "feedback", ["report_id", "user_id", "id"])
