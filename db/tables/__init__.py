@@ -5,6 +5,7 @@ from db.tables.audit import AuditRow
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
+from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.pauses import DrainRow, PauseRow
@@ -26,6 +27,7 @@ __all__ = [
     "DeliveryRow",
     "DestinationRow",
     "DrainRow",
+    "FeedbackRow",
     "FindingRow",
     "GrantRow",
     "InstanceRow",
