@@ -20,9 +20,9 @@ from db.admission import check_queue
 from db.changes import cancel_job, prioritise_job, retry_job
 from db.jobs import JobFilter, count_jobs_after, job_for, list_jobs
 from db.pages import Page
-from db.reports import regrade_report
+from db.regrading import regrade_report
+from db.thresholds import thresholds_named
 from hilum.errors import HilumError
-from hilum.grading import MOSMED, thresholds_named
 from hilum.jobs import Priority
 
 actions = APIBlueprint("actions", __name__, url_prefix="/v1/jobs", tag="Jobs")
@@ -156,7 +156,8 @@ def act_on_many(asked: dict[str, Any]) -> dict[str, Any]:
     """
     if asked["action"] is Action.REGRADE:
         # Said once, not of each job.
-        thresholds_named(asked.get("thresholds", MOSMED.version))
+        with parts().sessions.begin() as session:
+            thresholds_named(session, asked.get("thresholds"))
     tally = _of_these(asked) if "job_ids" in asked else _of_found(asked)
     if tally.due:
         parts().bell.ring(tally.due)
@@ -229,7 +230,7 @@ def _rerun(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
 
 
 def _regrade(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
-    thresholds = thresholds_named(wishes.get("thresholds", MOSMED.version))
+    thresholds = thresholds_named(session, wishes.get("thresholds"))
     regrade_report(session, tenant_id(), job_id, thresholds, by=caller())
     return Deed()
 

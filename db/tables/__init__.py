@@ -9,6 +9,7 @@ from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.thresholds import ThresholdsRow, ThresholdsUseRow
 from db.tables.upkeep import UpkeepRow
 from db.tables.webhooks import NoticeRow, WebhookRow
 from db.tables.workers import WorkerRow
@@ -33,6 +34,8 @@ __all__ = [
     "SeriesRow",
     "StudyRow",
     "TenantRow",
+    "ThresholdsRow",
+    "ThresholdsUseRow",
     "TitleRow",
     "UpkeepRow",
     "WebhookRow",
