@@ -39,6 +39,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Keep order": {
         "tenants": ("cli.tenants:tenants", "Add and list the hospitals that may send studies."),
         "keys": ("cli.keys:keys", "Make and revoke API keys."),
+        "users": ("cli.users:users", "Say who may look at the pages, and what they may do there."),
         "titles": ("cli.titles:titles", "Add and remove the titles that scanners call by DICOM."),
         "destinations": (
             "cli.destinations:destinations",

@@ -118,6 +118,14 @@ class Settings(BaseSettings):
     callback_private: bool = Field(
         default=False, description="Allow callbacks and webhooks to private networks."
     )
+    idle_min: int = Field(
+        default=30, gt=0, description="Minutes of silence after which somebody is signed out."
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        description="Proxies in front of the web server whose word on address and TLS is taken.",
+    )
     metrics_token: str = Field(
         default="",
         repr=False,

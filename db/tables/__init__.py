@@ -11,6 +11,7 @@ from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
 from db.tables.thresholds import ThresholdsRow, ThresholdsUseRow
 from db.tables.upkeep import UpkeepRow
+from db.tables.users import GrantRow, SignInRow, UserRow
 from db.tables.webhooks import NoticeRow, WebhookRow
 from db.tables.workers import WorkerRow
 from db.tables.writings import WritingRow
@@ -23,6 +24,7 @@ __all__ = [
     "DeliveryRow",
     "DestinationRow",
     "FindingRow",
+    "GrantRow",
     "InstanceRow",
     "JobEventRow",
     "JobRow",
@@ -32,12 +34,14 @@ __all__ = [
     "ReportRow",
     "Row",
     "SeriesRow",
+    "SignInRow",
     "StudyRow",
     "TenantRow",
     "ThresholdsRow",
     "ThresholdsUseRow",
     "TitleRow",
     "UpkeepRow",
+    "UserRow",
     "WebhookRow",
     "WorkerRow",
     "WritingRow",
