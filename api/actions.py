@@ -20,7 +20,7 @@ from db.admission import check_queue
 from db.changes import cancel_job, prioritise_job, retry_job
 from db.jobs import JobFilter, count_jobs_after, job_for, list_jobs
 from db.pages import Page
-from db.regrading import regrade_report
+from db.regrades import regrade_report
 from db.thresholds import thresholds_named
 from hilum.errors import HilumError
 from hilum.jobs import Priority

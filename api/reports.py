@@ -16,7 +16,7 @@ from api.parts import parts
 from api.schemas.actions import ThresholdsJSON
 from api.schemas.fields import CSV, file_responses
 from api.schemas.reports import ReportJSON, ReportsJSON
-from db.regrading import regrade_report
+from db.regrades import regrade_report
 from db.reports import (
     ReportFilter,
     artifact_for,

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from cli.database import database
 from cli.terminal import narrate, out
 from cli.thresholds import thresholds_of
-from db.regrading import BY_COMMAND, foretell
-from db.regrading import regrade as grade_anew
+from db.regrades import BY_COMMAND, foretell
+from db.regrades import regrade as grade_anew
 from db.scope import EVERYTHING, Scope
 from db.tenants import tenant_named
 from db.thresholds import add_thresholds

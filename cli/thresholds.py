@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from cli.database import database
 from cli.terminal import narrate, out
-from db.regrading import BY_COMMAND, count_otherwise
+from db.regrades import BY_COMMAND, count_otherwise
 from db.thresholds import (
     add_thresholds,
     choose_thresholds,

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import take_back_overdue
-from db.regrading import go_on_regrading
+from db.regrades import regrade_more
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
@@ -120,7 +120,7 @@ def regrade(sessions: Sessions) -> None:
     while time.monotonic() < over:
         # A transaction each: a process that is killed loses one, and nobody waits for a row.
         with sessions.begin() as session:
-            count = go_on_regrading(session)
+            count = regrade_more(session)
         if not count:
             return
         log.info("reports.regraded", reports=count)

@@ -54,7 +54,7 @@ from db.outgoing import count_outgoing
 from db.outlook import look_ahead
 from db.pages import Page
 from db.queue import count_by_state, count_tried_before, depths, flow
-from db.regrading import count_otherwise, foretell, regrade_report
+from db.regrades import count_otherwise, foretell, regrade_report
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
 from db.scope import Scope
 from db.session import Sessions

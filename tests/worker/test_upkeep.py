@@ -13,7 +13,7 @@ from celery import Celery
 from sqlalchemy import select, text
 
 from db.jobs import job_events
-from db.regrading import ask_regrade
+from db.regrades import ask_regrade
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, NoticeRow, ReportRow, TenantRow, UpkeepRow, WritingRow
 from db.thresholds import add_thresholds, choose_thresholds

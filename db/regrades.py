@@ -226,7 +226,7 @@ def is_asked(use: ThresholdsUseRow) -> bool:
     return use.regrade_by is not None and use.regraded_at is None
 
 
-def go_on_regrading(session: Session) -> int:
+def regrade_more(session: Session) -> int:
     """Grade some of what was asked for, and return how many reports; 0 where nothing is left."""
     use = current_use(session)
     if use is None or use.regrade_by is None or use.regraded_at is not None:

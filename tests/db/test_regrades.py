@@ -9,13 +9,13 @@ from sqlalchemy import select
 
 from db.claims import finish_job
 from db.jobs import job_events
-from db.regrading import (
+from db.regrades import (
     ask_regrade,
     count_otherwise,
     foretell,
-    go_on_regrading,
     is_asked,
     regrade,
+    regrade_more,
     regrade_report,
 )
 from db.reports import report_for
@@ -168,7 +168,7 @@ def rounds(sessions: Sessions) -> list[int]:
     done = []
     while True:
         with sessions.begin() as session:
-            done.append(go_on_regrading(session))
+            done.append(regrade_more(session))
         if not done[-1]:
             return done
 
@@ -180,7 +180,7 @@ def test_nothing_is_graded_anew_unless_somebody_asks(chosen: Sessions) -> None:
 def test_all_are_graded_anew_some_at_a_time(
     chosen: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.regrading.CHUNK", 6)
+    monkeypatch.setattr("db.regrades.CHUNK", 6)
     with chosen.begin() as session:
         asked = [ask_regrade(session, by="user ada") for _ in range(2)]
 
@@ -205,11 +205,11 @@ def test_all_are_graded_anew_some_at_a_time(
 def test_whoever_goes_over_again_leaves_the_rest_to_the_next_who_asks(
     chosen: Sessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("db.regrading.CHUNK", 6)
+    monkeypatch.setattr("db.regrades.CHUNK", 6)
     with chosen.begin() as session:
         ask_regrade(session, by="user ada")
     with chosen.begin() as session:
-        go_on_regrading(session)
+        regrade_more(session)
         choose_thresholds(session, MOSMED.version, by="user bob")
 
     assert rounds(chosen) == [0]
