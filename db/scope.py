@@ -32,7 +32,9 @@ class Scope:
         """Whether it holds every hospital."""
         return self.tenant_ids is None
 
-    def holds(self, column: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    def holds(
+        self, column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None]
+    ) -> ColumnElement[bool]:
         """Return the condition that a row is of one of the hospitals; an empty scope has no rows."""
         return true() if self.tenant_ids is None else column.in_(self.tenant_ids)
 

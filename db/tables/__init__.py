@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables, one class each. What is asked of them stands in the file of the noun in `db/`."""
 
+from db.tables.audit import AuditRow
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
@@ -19,6 +20,7 @@ from db.tables.writings import WritingRow
 __all__ = [
     "OPEN",
     "ArtifactRow",
+    "AuditRow",
     "BatchJobRow",
     "BatchRow",
     "DeliveryRow",

@@ -97,7 +97,8 @@ def test_unknown_name_and_wrong_password_are_answered_alike(
     assert "do not belong together" in words(wrong)
 
 
-def test_name_is_the_same_however_it_is_capitalised(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_name_is_the_same_however_it_is_capitalised(nobody: Visitor) -> None:
     assert nobody.sign_in(" Rita.Reader ", PASSWORD).status_code == 303
 
 
