@@ -59,6 +59,8 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownReport: HTTPStatus.NOT_FOUND,
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
     errors.UnknownObject: HTTPStatus.NOT_FOUND,
+    errors.UnknownTenant: HTTPStatus.NOT_FOUND,
+    errors.UnknownKey: HTTPStatus.NOT_FOUND,
     errors.UnknownDestination: HTTPStatus.NOT_FOUND,
     errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
     errors.UnknownDelivery: HTTPStatus.NOT_FOUND,
