@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     secret_key: str = Field(
         min_length=32,
         repr=False,
-        description="Signs the links of report pages; random, 32 characters or more.",
+        description="Signs the forms of the pages; random, 32 characters or more.",
     )
 
     spool_dir: Path = Field(

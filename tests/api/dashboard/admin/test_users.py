@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import pytest
-from apiflask import APIFlask
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
@@ -266,7 +265,7 @@ def test_last_who_administers_everything_stays(
 
 
 def test_of_two_who_take_each_others_rights_at_once_one_stays(
-    app: APIFlask, come: Welcome, sessions: Sessions
+    come: Welcome, sessions: Sessions
 ) -> None:
     one, other = come("ada", Role.ADMIN), come("eve", Role.ADMIN)
     change = {"role": "", "tenant": "everywhere"}
