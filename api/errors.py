@@ -60,6 +60,8 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownSlice: HTTPStatus.NOT_FOUND,
     errors.UnknownObject: HTTPStatus.NOT_FOUND,
     errors.FilesGone: HTTPStatus.GONE,
+    errors.UnknownTenant: HTTPStatus.NOT_FOUND,
+    errors.UnknownKey: HTTPStatus.NOT_FOUND,
     errors.UnknownDestination: HTTPStatus.NOT_FOUND,
     errors.UnknownWebhook: HTTPStatus.NOT_FOUND,
     errors.UnknownWorker: HTTPStatus.NOT_FOUND,

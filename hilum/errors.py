@@ -333,6 +333,18 @@ class UnknownObject(RequestError):
     code = "unknown_object"
 
 
+class UnknownTenant(RequestError):
+    """There is no such hospital, or it is not theirs who asks."""
+
+    code = "unknown_tenant"
+
+
+class UnknownKey(RequestError):
+    """The hospital has no key with this id."""
+
+    code = "unknown_key"
+
+
 class UnknownDestination(RequestError):
     """The hospital has no destination of this name."""
 

@@ -12,6 +12,7 @@ from db.tables.pauses import DrainRow, PauseRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.thresholds import ThresholdsRow, ThresholdsUseRow
 from db.tables.upkeep import UpkeepRow
 from db.tables.users import GrantRow, SignInRow, UserRow
 from db.tables.webhooks import NoticeRow, WebhookRow
@@ -43,6 +44,8 @@ __all__ = [
     "SignInRow",
     "StudyRow",
     "TenantRow",
+    "ThresholdsRow",
+    "ThresholdsUseRow",
     "TitleRow",
     "UpkeepRow",
     "UserRow",
