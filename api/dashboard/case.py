@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.auth import Access
+from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
 from api.dashboard.waterfall import waterfall
@@ -23,7 +24,7 @@ from db.deliveries import list_deliveries
 from db.jobs import job_events, job_in
 from db.outlook import look_ahead
 from db.reports import report_for
-from db.tables import JobRow
+from db.tables import JobRow, ReportRow
 from hilum.audit import Action
 from hilum.catalogue import pipeline_card
 from hilum.errors import InvalidRequest
@@ -47,13 +48,15 @@ def show(job_id: UUID) -> str:
     """Show a case."""
     with parts().sessions.begin() as session:
         job = _job(session, job_id)
-        report = _report(session, job)
+        row = _report(session, job)
+        report = row.document if row else None
         patient = Patient.of(job.study) if _may(Permission.KNOW_PATIENTS, job) else None
         shown = {
             "job": job,
             "outlook": look_ahead(session, job),
             "report": report,
-            "reasons": Reasons.of(report) if report else None,
+            "reasons": Reasons.of(session, report) if report else None,
+            "opinions": opinions_on(session, row) if row else None,
             "bars": waterfall(job),
             "events": job_events(session, job_id),
             "deliveries": list_deliveries(session, job_id),
@@ -121,10 +124,8 @@ def _job(session: Session, job_id: UUID) -> JobRow:
     return job_in(session, person().scope(Permission.SEE), job_id)
 
 
-def _report(session: Session, job: JobRow) -> dict[str, Any] | None:
-    if job.state is not State.SUCCEEDED:
-        return None
-    return report_for(session, job.tenant_id, job.id).document
+def _report(session: Session, job: JobRow) -> ReportRow | None:
+    return report_for(session, job.tenant_id, job.id) if job.state is State.SUCCEEDED else None
 
 
 def _may(permission: Permission, job: JobRow) -> bool:

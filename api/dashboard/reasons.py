@@ -5,7 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from hilum.grading import THRESHOLDS, Thresholds
+from sqlalchemy.orm import Session
+
+from db.thresholds import find_thresholds
+from hilum.grading import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,9 @@ class Reasons:
     to_alarming: float | None
 
     @classmethod
-    def of(cls, report: Mapping[str, Any]) -> Self:
+    def of(cls, session: Session, report: Mapping[str, Any]) -> Self:
         """Return what stands behind the verdict of a report."""
-        thresholds = THRESHOLDS.get(report["assessment"]["thresholds"])
+        thresholds = find_thresholds(session, report["assessment"]["thresholds"])
         share = report["total"]["share"]
         distance = None if thresholds is None else thresholds.alarming_share - share
         return cls(thresholds, share, distance)
