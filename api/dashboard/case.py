@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import Response, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -31,7 +32,7 @@ from hilum.errors import InvalidRequest
 from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-case = Blueprint("case", __name__, url_prefix="/cases/<uuid:job_id>")
+case = APIBlueprint("case", __name__, url_prefix="/cases/<uuid:job_id>", enable_openapi=False)
 
 DONE: Final[Mapping[Deeds, Action]] = {
     Deeds.CANCEL: Action.JOB_CANCELLED,

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of all cases."""
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 
 from api.parts import parts
 from api.person import needs, person
 from db.overview import newest_jobs
 from hilum.people import Permission
 
-cases = Blueprint("cases", __name__, url_prefix="/cases")
+cases = APIBlueprint("cases", __name__, url_prefix="/cases", enable_openapi=False)
 
 NEWEST = 50
 """Cases on the page."""

@@ -3,14 +3,15 @@
 
 from typing import Any, Final
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 
 from api.dashboard.admin.keys import keys
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.users import users
 
-admin = Blueprint("admin", __name__, url_prefix="/admin")
+admin = APIBlueprint("admin", __name__, url_prefix="/admin", enable_openapi=False)
 
 PAGES: Final = (users, keys, tenants)
 
