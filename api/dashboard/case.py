@@ -5,6 +5,7 @@ from uuid import UUID
 
 from flask import Blueprint, render_template
 
+from api.dashboard.viewer import viewer_of
 from api.parts import parts
 from api.person import needs, person
 from db.jobs import job_in
@@ -24,13 +25,14 @@ def show(job_id: UUID) -> str:
         job = job_in(session, person().scope(Permission.SEE), job_id)
         outlook = look_ahead(session, job)
         succeeded = job.state is State.SUCCEEDED
-        report = report_for(session, job.tenant_id, job_id).document if succeeded else None
+        row = report_for(session, job.tenant_id, job_id) if succeeded else None
     return render_template(
         "dashboard/case.html",
         job=job,
         place=outlook.place,
         eta_s=outlook.eta_s,
-        report=report,
+        report=row.document if row else None,
+        viewer=viewer_of(row) if row else None,
         # The database keeps a document's keys in an order of its own.
         stages=list(Stage),
     )
