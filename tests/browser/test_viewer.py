@@ -1,7 +1,6 @@
 """The viewer draws what the worker saw, where it saw it."""
 
 import io
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -56,7 +55,7 @@ def axial(page: Page) -> Pixels:
 
 def coloured(drawn: Pixels) -> NDArray[np.bool_]:
     """Tell which pixels are of no gray."""
-    colourful: NDArray[np.bool_] = drawn.max(axis=-1) - drawn.min(axis=-1) > 30
+    colourful: NDArray[np.bool_] = drawn.max(axis=-1) - drawn.min(axis=-1) > 12
     return colourful
 
 
@@ -75,19 +74,17 @@ def jump(page: Page, index: int) -> None:
     )
 
 
-@pytest.mark.parametrize("index", [WORST, OTHER])
-def test_lesions_lie_on_their_slice_and_side(viewer: Page, index: int) -> None:
-    jump(viewer, index)
+def test_lesions_lie_on_their_slice_and_side(viewer: Page) -> None:
+    for index in (WORST, OTHER):
+        jump(viewer, index)
 
-    # Rows grow to the back and columns to the patient's left, as a radiologist looks at a slice.
-    found, expected = coloured(axial(viewer)), chest().lesions[index] > 0
-    assert overlap(found, expected) > 0.8
-    assert overlap(found[:, ::-1], expected) < 0.5
-    assert overlap(found[::-1], expected) < 0.5
-    assert all(
-        overlap(found, chest().lesions[near] > 0) < overlap(found, expected)
-        for near in (index - 1, index + 1)
-    )
+        # Rows grow to the back, columns to the patient's left: as a radiologist looks at a slice.
+        found = coloured(axial(viewer))
+        fit = overlap(found, chest().lesions[index] > 0)
+        others = [chest().lesions[near] > 0 for near in (index - 1, index + 1)]
+        mirrored = [chest().lesions[index, :, ::-1] > 0, chest().lesions[index, ::-1] > 0]
+        assert fit > 0.8
+        assert all(overlap(found, one) < fit - 0.1 for one in (*others, *mirrored))
 
 
 def test_slice_has_the_grays_of_its_window(viewer: Page) -> None:
@@ -130,18 +127,21 @@ def test_wheel_goes_through_the_slices(viewer: Page) -> None:
     assert np.abs(pixels(viewer) - before).mean() > 1
 
 
-@pytest.mark.parametrize(
-    ("key", "index"),
-    [("ArrowUp", WORST + 1), ("ArrowDown", WORST - 1), ("Home", 0), ("End", SLICES - 1)]
-    + [("PageUp", WORST + 10), ("PageDown", max(WORST - 10, 0))],
-)
-def test_keys_go_through_the_slices(viewer: Page, key: str, index: int) -> None:
+def test_keys_go_through_the_slices(viewer: Page) -> None:
     stage(viewer).focus()
 
-    viewer.keyboard.press(key)
+    for key, index in (
+        ("ArrowUp", WORST + 1),
+        ("PageUp", WORST + 11),
+        ("ArrowDown", WORST + 10),
+        ("PageDown", WORST),
+        ("Home", 0),
+        ("End", SLICES - 1),
+    ):
+        viewer.keyboard.press(key)
 
-    assert shown(viewer) == index
-    assert viewer.locator("[data-viewer-place]").inner_text() == f"{index} of 0 to {SLICES - 1}"
+        assert shown(viewer) == index
+        assert viewer.locator("[data-viewer-place]").inner_text() == f"{index} of 0 to {SLICES - 1}"
 
 
 def test_slider_shows_its_slice(viewer: Page) -> None:
@@ -186,24 +186,30 @@ def test_opacity_changes_how_strong_lesions_are(viewer: Page) -> None:
     assert strength() > 1.3 * before
 
 
-@pytest.mark.parametrize(("window", "is_darker"), [("Mediastinum", True), ("Bone", True)])
-def test_window_changes_the_grays(viewer: Page, window: str, is_darker: bool) -> None:
-    before = pixels(viewer).mean()
+def test_windows_change_the_grays(viewer: Page) -> None:
+    seen = {"Lung": axial(viewer)}
+    for window in ("Mediastinum", "Bone"):
+        viewer.get_by_text(window, exact=True).click()
+        seen[window] = axial(viewer)
 
-    viewer.get_by_text(window, exact=True).click()
+    # Lungs are gray in their own window, and black in those of denser tissue.
+    inside = chest().lungs[WORST] > 0
+    assert seen["Lung"][inside].mean() > 50
+    assert seen["Mediastinum"][inside & (chest().lesions[WORST] == 0)].mean() < 30
+    # Soft tissue is bright in the window of the mediastinum alone.
+    assert seen["Mediastinum"].mean() > seen["Bone"].mean() + 2
 
-    assert (pixels(viewer).mean() < before - 5) is is_darker
 
-
-@pytest.mark.parametrize("view", ["Sagittal", "Three planes", "3D"])
-def test_other_views_draw(viewer: Page, view: str) -> None:
+def test_other_views_draw(viewer: Page) -> None:
     before = pixels(viewer)
+    for view in ("Sagittal", "Three planes", "3D"):
+        viewer.get_by_text(view, exact=True).click()
 
-    viewer.get_by_text(view, exact=True).click()
-
-    drawn = pixels(viewer)
-    assert np.abs(drawn - before).mean() > 2
-    assert drawn.std() > 5
+        drawn = pixels(viewer)
+        assert np.abs(drawn - before).mean() > 2
+        assert drawn.std() > 5
+        take_pictures(viewer, f"viewer-{view.lower().replace(' ', '-')}")
+        before = drawn
 
 
 def test_volume_turns_by_keys(viewer: Page) -> None:
@@ -214,7 +220,6 @@ def test_volume_turns_by_keys(viewer: Page) -> None:
     viewer.keyboard.press("ArrowRight")
 
     assert np.abs(pixels(viewer) - before).mean() > 0.5
-    take_pictures(viewer, "viewer-3d")
 
 
 def test_jump_comes_back_to_where_slices_are_seen(viewer: Page) -> None:
@@ -243,7 +248,7 @@ def test_browser_without_volumes_goes_through_pictures(reader: Page, finished: s
 
     image = reader.get_by_alt_text("Slice 0 with lungs outlined and lesions tinted")
     image.evaluate("(image) => image.decode()")
-    assert "WebGL 2" in reader.get_by_role("status").inner_text()
+    assert "WebGL 2" in reader.locator("[data-viewer-note]").inner_text()
     assert reader.get_by_label("3D").is_disabled()
     check_accessible(reader)
 
@@ -256,7 +261,7 @@ def test_study_whose_files_are_gone_says_so(
 
     open_case(reader, finished, "pictures")
 
-    assert "no longer stored" in reader.get_by_role("status").inner_text()
+    assert "no longer stored" in reader.locator("[data-viewer-note]").inner_text()
     # What is asked for in vain stands in the console.
     reader.wait_for_load_state("networkidle")
     assert all("Failed to load resource" in one for one in troubles)
@@ -271,6 +276,6 @@ def test_viewer_has_no_barriers(viewer: Page) -> None:
 def test_viewer_fits_a_phone(viewer: Page) -> None:
     viewer.set_viewport_size({"width": 390, "height": 844})
 
-    width: Callable[[str], int] = lambda name: viewer.evaluate(f"document.documentElement.{name}")
-    assert width("scrollWidth") == width("clientWidth")
+    root = viewer.locator("html")
+    assert root.evaluate("(root) => root.scrollWidth - root.clientWidth") == 0
     take_pictures(viewer, "viewer-phone")

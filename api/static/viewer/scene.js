@@ -51,6 +51,8 @@ export class Scene {
   async build(volume, [lesions, lungs]) {
     this.canvas.hidden = false;
     await this.niivue.attachToCanvas(this.canvas);
+    // The stage around it has the focus and the keys.
+    this.canvas.removeAttribute("tabindex");
     this.window = Object.values(this.found.windows)[0];
     this.niivue.addVolume(await image(volume, "ct.nii", "gray", this.window));
     this.niivue.addVolume(await mask(lesions, "lesions.nii", this.found.labels));
