@@ -8,7 +8,8 @@ const VOLUME_SHARE = 0.95;
 const LUNG_STRENGTH = 0.5;
 // In 3D lungs are glass around solid lesions.
 const GLASS = 0.12;
-const CT = 0;
+// Azimuth and elevation in degrees: from before the patient, a little from the side and above.
+const FRONT = [160, 15];
 const LESIONS = 1;
 const LUNGS = 2;
 
@@ -22,9 +23,9 @@ export class Scene {
   static async open(canvas, found, tell) {
     // A script of the older kind: as a module it leaves its name in the page.
     const script = import(found.script);
-    const volume = await download(found.volume, (share) => tell(share * VOLUME_SHARE));
+    const arriving = download(found.volume, (share) => tell(share * VOLUME_SHARE));
+    const [volume] = await Promise.all([arriving, script]);
     const masks = await Promise.all([download(found.lesions), download(found.lungs)]);
-    await script;
     const scene = new Scene(canvas, found);
     await scene.build(volume, masks);
     tell(1);
@@ -41,6 +42,7 @@ export class Scene {
       sagittalNoseLeft: true,
       dragAndDropEnabled: false,
       dragMode: niivue.DRAG_MODE.pan,
+      multiplanarShowRender: niivue.SHOW_RENDER.NEVER,
       crosshairColor: [1, 0.8, 0.2, 0.8],
       logLevel: "error",
       loadingText: "",
@@ -58,6 +60,7 @@ export class Scene {
     this.niivue.addVolume(await mask(lesions, "lesions.nii", this.found.labels));
     const both = [1, 2].map((value) => ({ value, color: this.found.lung_color }));
     this.niivue.addVolume(await mask(lungs, "lungs.nii", both));
+    this.niivue.setRenderAzimuthElevation(...FRONT);
     this.niivue.onLocationChange = () => this.moved();
   }
 
