@@ -15,6 +15,7 @@ from api.auth import Access
 from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
+from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
 from api.deeds import act
 from api.orders import networks_for
@@ -57,6 +58,7 @@ def show(job_id: UUID) -> str:
             "outlook": look_ahead(session, job),
             "report": report,
             "reasons": Reasons.of(session, report) if report else None,
+            "viewer": viewer_of(row) if row else None,
             "opinions": opinions_on(session, row) if row else None,
             "bars": waterfall(job),
             "events": job_events(session, job_id),
