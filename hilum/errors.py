@@ -16,7 +16,7 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch
-│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
+│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser, UnknownPurge
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -391,6 +391,12 @@ class UnknownUser(RequestError):
     """Nobody has this name."""
 
     code = "unknown_user"
+
+
+class UnknownPurge(RequestError):
+    """Nothing was purged under this id."""
+
+    code = "unknown_purge"
 
 
 class BatchClosed(RequestError):

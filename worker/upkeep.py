@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps the queue from losing anything: taking back, ringing again, sweeping, every few seconds.
 
+It also takes away what hospitals keep no longer, a little at a time.
+
 It asks the database and the broker anew each time and keeps nothing in mind, so it may be killed at
 any moment, and two that run at once do no harm.
 """
@@ -17,6 +19,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import take_back_overdue
+from db.retention import purge_overdue
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
@@ -50,6 +53,7 @@ def keep_up_until(
         ]
         if all(is_kept_up):
             _try(partial(tell, sessions))
+        _try(partial(purge_old, sessions))
         _try(partial(sweep, sessions, store, settings))
         _try(partial(forget, sessions))
         _try(partial(scribe.tell_head, sessions))
@@ -109,6 +113,12 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)
+
+
+def purge_old(sessions: Sessions) -> None:
+    """Take away a few studies that their hospitals keep no longer; the sweep takes their files."""
+    for step in purge_overdue(sessions):
+        log.info("studies.purged", purge_id=str(step.purge_id), studies=step.studies)
 
 
 def tell(sessions: Sessions) -> None:

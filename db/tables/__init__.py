@@ -7,6 +7,7 @@ from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
+from db.tables.purges import PurgedRow, PurgeRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
@@ -32,6 +33,8 @@ __all__ = [
     "KeyRow",
     "NoticeRow",
     "OutgoingRow",
+    "PurgeRow",
+    "PurgedRow",
     "ReportRow",
     "Row",
     "SeriesRow",
