@@ -7,18 +7,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import wraps
-from typing import Final, ParamSpec, Self, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import g, request
+from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 
 from api.parts import parts
+from db.audit import append
 from db.scope import EVERYTHING, Scope
 from db.sign_ins import find_sign_in
 from db.tables import SignInRow
 from db.users import digest
+from hilum.audit import Action, Entry
 from hilum.errors import ForeignForm, NotPermitted, SignInNeeded
 from hilum.people import PERMISSIONS, Permission, Role
 
@@ -101,6 +105,29 @@ def person() -> Person:
     if found is None:
         raise SignInNeeded("Sign in to see this page.")
     return found
+
+
+def note(
+    session: Session,
+    action: Action,
+    *,
+    tenant_id: UUID | None = None,
+    subject: object = "",
+    detail: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Write into the audit log what the one who is signed in does; the last step of a transaction."""
+    append(session, entry_of(person().by, action, tenant_id, subject, detail))
+
+
+def entry_of(
+    by: str,
+    action: Action,
+    tenant_id: UUID | None = None,
+    subject: object = "",
+    detail: Mapping[str, Any] = MappingProxyType({}),
+) -> Entry:
+    """Return what the audit log keeps of something that was done from the address that asks."""
+    return Entry(by, action, tenant_id, str(subject), detail, request.remote_addr)
 
 
 def needs(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:

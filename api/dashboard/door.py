@@ -12,10 +12,20 @@ from werkzeug.wrappers import Response
 from api.errors import status_of
 from api.parts import parts
 from api.passwords import hash_password, is_right
-from api.person import check_form, check_origin, cookie_name, person, recognise
+from api.person import (
+    check_form,
+    check_origin,
+    cookie_name,
+    entry_of,
+    note,
+    person,
+    recognise,
+)
+from db.audit import append
 from db.sign_ins import LONGEST, begin_sign_in, end_sign_in
 from db.tables import UserRow, now
 from db.users import blame, digest, find_user, forgive, invited, new_token, set_password, spend
+from hilum.audit import Action
 from hilum.errors import InvalidRequest, WrongPassword
 
 door = Blueprint("door", __name__)
@@ -54,6 +64,7 @@ def leave() -> Response:
     check_form()
     with parts().sessions.begin() as session:
         end_sign_in(session, person().sign_in)
+        note(session, Action.SIGNED_OUT)
     answer = _see(url_for("door.sign_in"))
     answer.delete_cookie(cookie_name(), secure=request.is_secure, httponly=True, samesite="Lax")
     # What the browser keeps of patients goes, too.
@@ -74,11 +85,13 @@ def accept() -> Response | tuple[str, int]:
     try:
         with parts().sessions.begin() as session:
             user = invited(session, _token())
-            if "later" in request.form:
-                spend(user)
-            else:
+            is_chosen = "later" not in request.form
+            if is_chosen:
                 set_password(session, user, _hash_of_new(user.name))
+            spend(user)
             token = _begin(session, user)
+            if is_chosen:
+                append(session, entry_of(f"user {user.name}", Action.PASSWORD_SET))
     except InvalidRequest as error:
         return _welcome(error), status_of(type(error))
     return _let_in(token)
@@ -113,12 +126,19 @@ def _sign_in(name: str, password: str) -> str:
         if user is None or not _may_enter(user):
             # As long as for somebody who is known: nobody learns who that is.
             is_right(password, None)
+            _note_failure(session, user, Action.SIGN_IN_FAILED)
         else:
-            blame(session, user)
+            is_locked = blame(session, user) is not None
+            _note_failure(session, user, Action.LOCKED_OUT if is_locked else Action.SIGN_IN_FAILED)
     raise WrongPassword(
         "Name and password do not belong together, or too many wrong ones were tried: then it"
         " opens again after 15 minutes. Whoever administers Hilum can send you a new link."
     )
+
+
+def _note_failure(session: Session, user: UserRow | None, action: Action) -> None:
+    # What was typed as a name may be a password, so a name that is not known is not kept.
+    append(session, entry_of(f"user {user.name}" if user else "somebody", action))
 
 
 def _may_enter(user: UserRow) -> bool:
@@ -129,6 +149,7 @@ def _may_enter(user: UserRow) -> bool:
 def _begin(session: Session, user: UserRow) -> str:
     token = new_token()
     begin_sign_in(session, user, digest(token))
+    append(session, entry_of(f"user {user.name}", Action.SIGNED_IN))
     return token
 
 

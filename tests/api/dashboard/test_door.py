@@ -10,8 +10,9 @@ from sqlalchemy import select, update
 from api.dashboard.door import MOST_TRIES
 from api.turnstile import Turnstile
 from db.session import Sessions
-from db.tables import SignInRow, TenantRow, UserRow, now
+from db.tables import AuditRow, SignInRow, TenantRow, UserRow, now
 from db.users import MOST_FAILURES, add_user, grant, invite
+from hilum.audit import Action
 from hilum.people import Role
 from tests.api.dashboard.conftest import PASSWORD, Welcome
 from tests.api.dashboard.visitor import HTML, Visitor, words
@@ -34,7 +35,8 @@ def choose(visitor: Visitor, link: str, password: str, again: str | None = None)
     return visitor.post("/welcome", form, token="").status_code
 
 
-def test_page_leads_to_the_sign_in_and_back(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_page_leads_to_the_sign_in_and_back(nobody: Visitor) -> None:
     answer = nobody.get("/cases", state="queued")
 
     assert answer.status_code == 303
@@ -49,13 +51,15 @@ def test_page_leads_to_the_sign_in_and_back(reader: Visitor, nobody: Visitor) ->
 @pytest.mark.parametrize(
     "to", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:x", ""]
 )
-def test_sign_in_leads_to_no_other_site(reader: Visitor, nobody: Visitor, to: str) -> None:
+@pytest.mark.usefixtures("reader")
+def test_sign_in_leads_to_no_other_site(nobody: Visitor, to: str) -> None:
     answer = nobody.sign_in("rita.reader", PASSWORD, to=to)
 
     assert answer.headers["Location"] == "/cases"
 
 
-def test_cookie_is_for_this_site_and_no_script(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_cookie_is_for_this_site_and_no_script(nobody: Visitor) -> None:
     cookie = nobody.sign_in("rita.reader", PASSWORD).headers["Set-Cookie"]
 
     assert re.match(r"hilum=[\w-]{43};", cookie)
@@ -64,7 +68,8 @@ def test_cookie_is_for_this_site_and_no_script(reader: Visitor, nobody: Visitor)
     assert "Secure" not in cookie
 
 
-def test_cookie_over_tls_is_bound_to_this_host(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_cookie_over_tls_is_bound_to_this_host(nobody: Visitor) -> None:
     form = {"name": "rita.reader", "password": PASSWORD}
     answer = nobody.client.post("/sign-in", data=form, base_url="https://localhost")
 
@@ -76,7 +81,8 @@ def test_cookie_over_tls_is_bound_to_this_host(reader: Visitor, nobody: Visitor)
     assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
-def test_nobody_can_choose_the_cookie_of_a_sign_in(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_nobody_can_choose_the_cookie_of_a_sign_in(nobody: Visitor) -> None:
     nobody.client.set_cookie("hilum", "chosen-by-somebody-else")
 
     nobody.sign_in("rita.reader", PASSWORD)
@@ -86,9 +92,8 @@ def test_nobody_can_choose_the_cookie_of_a_sign_in(reader: Visitor, nobody: Visi
     assert cookie.value != "chosen-by-somebody-else"
 
 
-def test_unknown_name_and_wrong_password_are_answered_alike(
-    reader: Visitor, nobody: Visitor
-) -> None:
+@pytest.mark.usefixtures("reader")
+def test_unknown_name_and_wrong_password_are_answered_alike(nobody: Visitor) -> None:
     unknown = nobody.sign_in("who", PASSWORD)
     wrong = nobody.sign_in("rita.reader", "something else entirely")
 
@@ -97,7 +102,8 @@ def test_unknown_name_and_wrong_password_are_answered_alike(
     assert "do not belong together" in words(wrong)
 
 
-def test_name_is_the_same_however_it_is_capitalised(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_name_is_the_same_however_it_is_capitalised(nobody: Visitor) -> None:
     assert nobody.sign_in(" Rita.Reader ", PASSWORD).status_code == 303
 
 
@@ -122,8 +128,9 @@ def test_one_address_tries_so_often_in_a_minute(nobody: Visitor) -> None:
     assert "the next one is taken in" in words(answers[-1])
 
 
+@pytest.mark.usefixtures("reader")
 def test_sign_ins_are_taken_while_redis_is_away(
-    reader: Visitor, nobody: Visitor, app: APIFlask, monkeypatch: pytest.MonkeyPatch
+    nobody: Visitor, app: APIFlask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = Turnstile("redis://127.0.0.1:1/0")
     monkeypatch.setattr(type(app.extensions["hilum"]), "turnstile", away, raising=False)
@@ -238,7 +245,8 @@ def test_new_password_signs_out_everywhere_else(
     assert nobody.get("/cases").status_code == 200
 
 
-def test_form_of_another_site_signs_nobody_in(reader: Visitor, nobody: Visitor) -> None:
+@pytest.mark.usefixtures("reader")
+def test_form_of_another_site_signs_nobody_in(nobody: Visitor) -> None:
     form = {"name": "rita.reader", "password": PASSWORD}
     for foreign in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         answer = nobody.client.post("/sign-in", data=form, headers={"Accept": HTML} | foreign)
@@ -253,6 +261,24 @@ def test_form_without_the_token_of_this_sign_in_is_refused(reader: Visitor, toke
 
     assert answer.status_code == 403
     assert reader.get("/cases").status_code == 200
+
+
+def test_who_comes_goes_and_fails_is_in_the_audit_log(
+    reader: Visitor, nobody: Visitor, sessions: Sessions
+) -> None:
+    nobody.sign_in("rita.reader", "wrong")
+    nobody.sign_in("my-password-typed-here", PASSWORD)
+    reader.post("/sign-out")
+
+    with sessions.begin() as session:
+        rows = session.scalars(select(AuditRow).order_by(AuditRow.id)).all()
+    assert [(row.by, row.action) for row in rows] == [
+        ("user rita.reader", Action.SIGNED_IN),
+        ("user rita.reader", Action.SIGN_IN_FAILED),
+        ("somebody", Action.SIGN_IN_FAILED),
+        ("user rita.reader", Action.SIGNED_OUT),
+    ]
+    assert {row.address for row in rows} == {"127.0.0.1"}
 
 
 def test_token_of_somebody_else_is_refused(reader: Visitor, operator: Visitor) -> None:
