@@ -9,6 +9,7 @@ from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.pauses import DrainRow, PauseRow
+from db.tables.purges import PurgedRow, PurgeRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
@@ -38,6 +39,8 @@ __all__ = [
     "NoticeRow",
     "OutgoingRow",
     "PauseRow",
+    "PurgeRow",
+    "PurgedRow",
     "ReportRow",
     "Row",
     "SeriesRow",
