@@ -26,3 +26,8 @@ class WorkerState(StrEnum):
 
 RESTING: Final = frozenset({WorkerState.DRAINING, WorkerState.DRAINED})
 """Of those that live, who takes no further job."""
+
+
+def host_of(process: str) -> str:
+    """Return the host of a process that a job knows as `host:pid`."""
+    return process.rpartition(":")[0] or process

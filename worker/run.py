@@ -16,6 +16,7 @@ from db.claims import Claim, finish_job
 from db.drains import is_drained
 from db.estimates import estimate_of
 from db.studies import instance_keys
+from db.thresholds import current_thresholds
 from db.turns import Rules, count_due, take_turn
 from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
@@ -126,7 +127,8 @@ def _analyse(claim: Claim, bench: Bench, progress: Progress) -> Analysis:
     segmenter = bench.networks(claim.network)
     with bench.sessions.begin() as session:
         keys = [row.key for row in instance_keys(session, claim.study_id)]
+        thresholds = current_thresholds(session)
     with scratch_folder(bench.settings.spool_dir) as scratch:
         study = read_study(bench.store.local_files(keys, scratch))
         card = pipeline_card(claim.pipeline)
-        return bench.analyse(study, card, segmenter, progress=progress)
+        return bench.analyse(study, card, segmenter, thresholds, progress=progress)

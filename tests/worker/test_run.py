@@ -17,8 +17,10 @@ from db.claims import take_back_overdue
 from db.jobs import job_events
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
+from db.thresholds import add_thresholds, choose_thresholds
 from hilum.errors import GpuMemory, NotAxial, StorageFull
 from hilum.findings import Analysis
+from hilum.grading import MOSMED
 from hilum.jobs import Progress, Stage, State
 from hilum.masks import read_mask
 from hilum.registry import Registry
@@ -321,6 +323,25 @@ def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: Que
 
     waiting = job_of(bench.sessions, job.id)
     assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 0)
+
+
+def test_report_is_graded_by_the_thresholds_that_the_installation_chose(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    strict = replace(MOSMED, version="strict-1", bins=(0.08, 0.5, 0.75))
+    old, new = queue_stored(), queue_stored()
+    run_now(old.id, bench)
+    with bench.sessions.begin() as session:
+        add_thresholds(session, strict, by="a test")
+        choose_thresholds(session, strict.version, by="a test")
+
+    run_now(new.id, bench)
+
+    with bench.sessions.begin() as session:
+        graded = {
+            row.job_id: (row.thresholds, row.verdict) for row in session.scalars(select(ReportRow))
+        }
+    assert graded == {old.id: (MOSMED.version, "Mild"), new.id: ("strict-1", "Alarming")}
 
 
 def test_cancelled_job_stops_at_its_next_step_and_leaves_no_file(
