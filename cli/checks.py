@@ -31,9 +31,11 @@ from pydicom.uid import (
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.pauses import list_pauses
 from db.schema import check_migrated, head
 from db.session import make_engine, make_sessions
 from db.upkeep import LATE_S, since_upkeep_s
+from db.workers import known_workers
 from hilum.errors import HilumError, NetworkAbsent
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 from hilum.settings import MIB, Settings
@@ -192,6 +194,28 @@ def check_upkeep(settings: Settings) -> Iterator[Check]:
         yield Check("upkeep", health, f"{since_s:.0f} s ago{late}")
 
 
+def check_pauses(settings: Settings) -> Iterator[Check]:
+    """Look for what people have paused, and for workers that they drained."""
+    engine = make_engine(settings.database_url)
+    try:
+        with make_sessions(engine).begin() as session:
+            pauses = [
+                (row.tenant.name if row.tenant else None, row) for row in list_pauses(session)
+            ]
+            drained = [seen.row.name for seen in known_workers(session) if seen.drain]
+    except SQLAlchemyError:
+        # As above.
+        return
+    finally:
+        engine.dispose()
+    for tenant, row in pauses:
+        whose = f"queue of {tenant}" if tenant else "queue"
+        why = f"the {whose} is paused since {row.since:%Y-%m-%d %H:%M} by {row.by}: {row.reason}"
+        yield Check("paused", Health.WARN, why)
+    if drained:
+        yield Check("drained", Health.WARN, f"{', '.join(drained)}: `hilum workers resume`")
+
+
 def check_queue(settings: Settings) -> Iterator[Check]:
     """Look at the broker, and whether it would throw messages away."""
     client = redis.Redis.from_url(settings.redis_url, socket_timeout=3, socket_connect_timeout=3)
@@ -262,6 +286,7 @@ def _check_spool(settings: Settings) -> Check:
 INSTALLATION: Final[Sequence[Callable[[Settings], Iterator[Check]]]] = (
     check_database,
     check_upkeep,
+    check_pauses,
     check_queue,
     check_timeouts,
     check_storage,
