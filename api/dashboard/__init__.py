@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from api.dashboard.case import case
 from api.dashboard.cases import cases
+from api.dashboard.compare import compare
 from api.dashboard.feedback import feedback
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
@@ -16,7 +17,7 @@ from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case, feedback)
+PAGES: Final = (cases, case, compare, feedback)
 """A blueprint for each noun."""
 
 MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)
