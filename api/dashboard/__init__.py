@@ -11,16 +11,20 @@ from api.dashboard.case import case
 from api.dashboard.cases import cases
 from api.dashboard.compare import compare
 from api.dashboard.feedback import feedback
+from api.dashboard.insights import insights
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case, compare, feedback)
+PAGES: Final = (cases, case, compare, feedback, insights)
 """A blueprint for each noun."""
 
-MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)
+MENU: Final = (
+    ("dashboard.cases.index", "Cases", Permission.SEE),
+    ("dashboard.insights.index", "Insights", Permission.SEE),
+)
 """What the menu leads to: the view, its name, and who has it in their menu."""
 
 for _page in PAGES:
