@@ -7,6 +7,7 @@ from flask import Blueprint, g, redirect, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from api.dashboard.admin import admin
 from api.dashboard.case import case
 from api.dashboard.cases import cases
 from api.dashboard.compare import compare
@@ -18,12 +19,13 @@ from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case, compare, feedback, insights)
+PAGES: Final = (cases, case, compare, feedback, insights, admin)
 """A blueprint for each noun."""
 
 MENU: Final = (
     ("dashboard.cases.index", "Cases", Permission.SEE),
     ("dashboard.insights.index", "Insights", Permission.SEE),
+    ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
 )
 """What the menu leads to: the view, its name, and who has it in their menu."""
 

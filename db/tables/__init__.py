@@ -8,9 +8,11 @@ from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
+from db.tables.pauses import DrainRow, PauseRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
+from db.tables.thresholds import ThresholdsRow, ThresholdsUseRow
 from db.tables.upkeep import UpkeepRow
 from db.tables.users import GrantRow, SignInRow, UserRow
 from db.tables.webhooks import NoticeRow, WebhookRow
@@ -25,6 +27,7 @@ __all__ = [
     "BatchRow",
     "DeliveryRow",
     "DestinationRow",
+    "DrainRow",
     "FeedbackRow",
     "FindingRow",
     "GrantRow",
@@ -34,12 +37,15 @@ __all__ = [
     "KeyRow",
     "NoticeRow",
     "OutgoingRow",
+    "PauseRow",
     "ReportRow",
     "Row",
     "SeriesRow",
     "SignInRow",
     "StudyRow",
     "TenantRow",
+    "ThresholdsRow",
+    "ThresholdsUseRow",
     "TitleRow",
     "UpkeepRow",
     "UserRow",

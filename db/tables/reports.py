@@ -73,6 +73,13 @@ class ReportRow(Row):
         ),
         Index("ix_reports_tenant_verdict_created", "tenant_id", "verdict", "created_at", "id"),
         Index("ix_reports_tenant_share", "tenant_id", "lesion_share", "id"),
+        # Whatever of a report decides its grade, so that no document is read to foretell one.
+        Index(
+            "ix_reports_grading",
+            "thresholds",
+            "id",
+            postgresql_include=["tenant_id", "grade", "verdict", "lesion_share"],
+        ),
     )
 
 
