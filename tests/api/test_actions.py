@@ -8,7 +8,7 @@ import pytest
 import redis
 from apiflask import APIFlask
 
-from api.actions import ACTS
+from api.deeds import ACTS
 from api.schemas.actions import Action
 from db.claims import claim_job, fail_job
 from db.session import Sessions
