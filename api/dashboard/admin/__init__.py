@@ -8,16 +8,23 @@ from flask import Blueprint, render_template
 from api.dashboard.admin.keys import keys
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
+from api.dashboard.admin.thresholds import thresholds
 from api.dashboard.admin.users import users
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
-PAGES: Final = (users, keys, tenants)
+PAGES: Final = (users, keys, tenants, thresholds)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
     ("dashboard.admin.keys.index", "Keys", "What programs call the HTTP API with.", False),
     ("dashboard.admin.tenants.index", "Hospitals", "Who may send studies, and how many.", True),
+    (
+        "dashboard.admin.thresholds.index",
+        "Thresholds",
+        "By what reports are graded, and what other cuts would change.",
+        True,
+    ),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""
 
