@@ -10,14 +10,16 @@ from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.thresholds import thresholds
 from api.dashboard.admin.users import users
+from api.dashboard.admin.webhooks import webhooks
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
-PAGES: Final = (users, keys, tenants, thresholds)
+PAGES: Final = (users, keys, webhooks, tenants, thresholds)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
     ("dashboard.admin.keys.index", "Keys", "What programs call the HTTP API with.", False),
+    ("dashboard.admin.webhooks.index", "Webhooks", "Which servers hear how jobs ended.", False),
     ("dashboard.admin.tenants.index", "Hospitals", "Who may send studies, and how many.", True),
     (
         "dashboard.admin.thresholds.index",
