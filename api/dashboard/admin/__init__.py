@@ -5,7 +5,9 @@ from typing import Any, Final
 
 from flask import Blueprint, render_template
 
+from api.dashboard.admin.health import health
 from api.dashboard.admin.keys import keys
+from api.dashboard.admin.networks import networks
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.thresholds import thresholds
@@ -14,7 +16,7 @@ from api.dashboard.admin.webhooks import webhooks
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
-PAGES: Final = (users, keys, webhooks, tenants, thresholds)
+PAGES: Final = (users, keys, webhooks, tenants, thresholds, networks, health)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
@@ -27,6 +29,8 @@ SECTIONS: Final = (
         "By what reports are graded, and what other cuts would change.",
         True,
     ),
+    ("dashboard.admin.networks.index", "Networks", "Which there are, and who has them.", True),
+    ("dashboard.admin.health.index", "Health", "What works, and what does not.", True),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""
 
