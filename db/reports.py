@@ -17,6 +17,7 @@ from db.tables import ArtifactRow, FindingRow, JobRow, ReportRow, StudyRow
 from hilum.errors import ReportNotReady, UnknownReport
 from hilum.findings import Report
 from hilum.grading import Assessment, Grade, Verdict
+from hilum.workers import host_of
 
 SORTS: SortColumns = {
     "created_at": ReportRow.created_at,
@@ -78,6 +79,8 @@ def save_report(session: Session, job: JobRow, report: Report) -> ReportRow:
         lesion_ml=report.total.lesion_ml,
         lung_ml=report.total.lung_ml,
         seconds_per_slice=report.seconds_per_slice,
+        worker=None if job.worker is None else host_of(job.worker),
+        device=report.network.device,
         document=report.to_json(),
         findings=[FindingRow(**asdict(finding)) for finding in report.findings],
         **assessed(report.assessment),

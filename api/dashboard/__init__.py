@@ -10,13 +10,14 @@ from werkzeug.wrappers import Response
 from api.dashboard.admin import admin
 from api.dashboard.case import case
 from api.dashboard.cases import cases
+from api.dashboard.feedback import feedback
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case, admin)
+PAGES: Final = (cases, case, feedback, admin)
 """A blueprint for each noun."""
 
 MENU: Final = (

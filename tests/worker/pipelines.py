@@ -1,5 +1,6 @@
 """Pipelines that do what a test needs; each takes a moment and no network."""
 
+import ctypes
 import os
 import signal
 import time
@@ -70,9 +71,16 @@ def stubborn(*_: Any, progress: Progress) -> Analysis:
 
 
 def deadly(*_: Any, progress: Progress) -> Analysis:
-    """Kill the process, as a fault in a native library does."""
+    """Kill the process, as the kernel does for want of memory."""
     progress(Stage.SLICES, 0, 1)
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def faulty(*_: Any, progress: Progress) -> Analysis:
+    """Read where there is no memory, as a fault in a native library does."""
+    progress(Stage.SLICES, 0, 1)
+    ctypes.string_at(0)
     raise AssertionError
 
 
@@ -92,6 +100,7 @@ PIPELINES: dict[str, Callable[..., Analysis]] = {
     "endless": endless,
     "stubborn": stubborn,
     "deadly": deadly,
+    "faulty": faulty,
     "without_disk": without_disk,
     "hopeless": hopeless,
 }

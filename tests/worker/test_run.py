@@ -11,6 +11,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from db.attempts import attempts
 from db.changes import cancel_job
 from db.claims import take_back_overdue
 from db.jobs import job_events
@@ -211,7 +212,8 @@ def test_passing_trouble_gives_the_job_back_for_later(
     assert waiting.retry_at is not None
     # The clocks of the row and of its event are read one after the other.
     assert (waiting.retry_at - event.at).total_seconds() == pytest.approx(10, abs=5)
-    assert event.detail == {"reason": reason}
+    assert event.detail["reason"] == reason
+    assert event.detail["crash"]["error"] == type(error).__name__
 
 
 def test_trouble_that_does_not_pass_fails_the_job_in_the_end(
@@ -237,7 +239,11 @@ def test_fault_of_ours_is_recorded_without_what_it_choked_on(
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "internal_error")
     assert ended.error_message == "The analysis broke off with ValueError; the log has the place."
-    assert "Doe" not in "".join(capfd.readouterr())
+    with bench.sessions.begin() as session:
+        [attempt] = attempts(session, [job.id])[job.id]
+    assert attempt.crash is not None
+    assert (attempt.crash["error"], attempt.crash["frames"][-1][-8:]) == ("ValueError", " analyse")
+    assert "Doe" not in "".join(capfd.readouterr()) + str(attempt)
 
 
 def test_job_that_takes_too_long_fails_with_its_limit(
