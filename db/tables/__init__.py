@@ -3,6 +3,7 @@
 
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
+from db.tables.cases import CaseRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
@@ -19,6 +20,7 @@ __all__ = [
     "ArtifactRow",
     "BatchJobRow",
     "BatchRow",
+    "CaseRow",
     "DeliveryRow",
     "DestinationRow",
     "FindingRow",
