@@ -5,10 +5,13 @@ from typing import Final, cast
 
 from apiflask import APIFlask
 from flask.json.provider import DefaultJSONProvider
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from api.actions import actions
 from api.batches import batches
 from api.catalogue import catalogue
+from api.dashboard import dashboard
+from api.dashboard.door import door
 from api.deliveries import deliveries
 from api.dicomweb import dicomweb
 from api.errors import handle_errors
@@ -44,6 +47,8 @@ BLUEPRINTS: Final = (
     health,
     scrape,
     pages,
+    door,
+    dashboard,
     docs,
 )
 
@@ -59,7 +64,14 @@ def create_app(settings: Settings) -> APIFlask:
     app.extensions[EXTENSION] = Parts.assemble(settings)
     follow_requests(app)
     handle_errors(app)
+    _trust_proxies(app, settings)
     describe(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     return app
+
+
+def _trust_proxies(app: APIFlask, settings: Settings) -> None:
+    """Believe the proxies in front what they say of address and TLS; nobody else."""
+    if (count := settings.proxies) > 0:
+        app.wsgi_app = ProxyFix(app.wsgi_app, count, count, count)  # type: ignore[method-assign]  # as Werkzeug's manual has it

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who asks: a hospital by its API key, or a person by a signed link."""
+"""Who asks: a hospital by its API key, or a person who is signed in at a page of ours."""
 
-from typing import Final, NoReturn
+from dataclasses import dataclass
+from typing import NoReturn
 from uuid import UUID
 
 from apiflask import HTTPError, HTTPTokenAuth
-from apiflask.security import APIKeyQueryAuth
+from apiflask.security import APIKeyCookieAuth
 from flask import g, request
 from structlog.contextvars import bind_contextvars
 from werkzeug.datastructures import Authorization
 
-from api.links import Access
 from api.parts import parts
+from api.person import COOKIE, Person, check_form, cookie_name, person, recognise
+from db.jobs import job_in
 from hilum.errors import MissingKey
-
-LINK_PARAMETER: Final = "token"
-"""Where a link carries its token."""
+from hilum.people import Permission
 
 by_key = HTTPTokenAuth(
     scheme="Bearer", realm="hilum", description="An API key, as `hilum keys new` prints it."
@@ -23,21 +23,34 @@ by_key = HTTPTokenAuth(
 """Guards a view: an API key as bearer token."""
 
 
-class KeyOrLink(APIKeyQueryAuth):
-    """An API key as bearer token, or the token of a link in the query."""
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What the holder of a key may see.
 
-    def get_auth(self) -> Authorization:
-        """Return what the request carries; a link goes before a key."""
-        found: Authorization = super().get_auth() if _has_link() else by_key.get_auth()
+    Attributes:
+        tenant_id: the rows of this hospital.
+        by: who calls, as the events of a job have it.
+    """
+
+    tenant_id: UUID
+    by: str
+
+
+class KeyOrPerson(APIKeyCookieAuth):
+    """An API key as bearer token, or the cookie of somebody who is signed in."""
+
+    def get_auth(self) -> Authorization | None:
+        """Return what the request carries; a key goes before a cookie."""
+        found: Authorization | None = by_key.get_auth()
+        if found is None and (token := request.cookies.get(cookie_name())):
+            return Authorization("cookie", token=token)
         return found
 
 
-by_key_or_link = KeyOrLink(
-    name="LinkAuth",
-    param_name=LINK_PARAMETER,
-    description="The token of a signed link, as `links.page` of a job carries it.",
+by_key_or_person = KeyOrPerson(
+    name="CookieAuth", param_name=COOKIE, description="The cookie of a browser that is signed in."
 )
-"""Guards a view a person may open in a browser: an API key, or a signed link to the job."""
+"""Guards a view that pages show, too: an API key, or a person who is signed in."""
 
 
 @by_key.verify_token  # type: ignore[untyped-decorator]  # Flask-HTTPAuth ships no types
@@ -51,29 +64,18 @@ def enter(key: str) -> Access:
     known = parts().keys.find(key, parts().sessions)
     bind_contextvars(tenant_id=str(known.tenant_id))
     if known.max_requests is not None:
-        parts().turnstile.count(known.tenant_id, most=known.max_requests)
+        parts().turnstile.count(str(known.tenant_id), most=known.max_requests)
     return Access(known.tenant_id, by=f"key {known.label}")
 
 
-@by_key_or_link.verify_token  # type: ignore[untyped-decorator]  # likewise
-def _tenant_of_either(token: str) -> Access:
-    found: Access = enter_by_link(token) if _has_link() else enter(token)
-    return found
-
-
-def enter_by_link(token: str) -> Access:
-    """Return what the holder of a link may see.
-
-    Raises:
-        WrongKey: the link has expired, or was not made here.
-    """
-    found = parts().links.read(token)
-    bind_contextvars(tenant_id=str(found.tenant_id))
-    return found
-
-
-def _has_link() -> bool:
-    return LINK_PARAMETER in request.args
+@by_key_or_person.verify_token  # type: ignore[untyped-decorator]  # likewise
+def _either(token: str) -> Access | Person:
+    if "Authorization" in request.headers:
+        found: Access = enter(token)
+        return found
+    recognise()
+    check_form()
+    return person()
 
 
 def _refuse(_error: HTTPError) -> NoReturn:
@@ -82,11 +84,11 @@ def _refuse(_error: HTTPError) -> NoReturn:
 
 
 by_key.error_processor(_refuse)
-by_key_or_link.error_processor(_refuse)
+by_key_or_person.error_processor(_refuse)
 
 
 def access() -> Access:
-    """Return what the caller of this request may see."""
+    """Return what the key that was used may see."""
     found: Access = g.flask_httpauth_user
     return found
 
@@ -97,15 +99,21 @@ def caller() -> str:
 
 
 def tenant_id() -> UUID:
-    """Return the tenant that called."""
+    """Return the hospital whose key was used."""
     return access().tenant_id
 
 
-def tenant_for(job_id: UUID) -> UUID:
-    """Return the tenant that called for a job.
+def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
+    """Return the hospital of a job that the caller may see.
 
     Raises:
-        UnknownJob: a link to another job was used.
+        UnknownJob: there is none, or it is another hospital's.
+        NotPermitted: the role of the person does not allow this.
     """
-    access().check_job(job_id)
-    return access().tenant_id
+    found: Access | Person = g.flask_httpauth_user
+    if isinstance(found, Access):
+        return found.tenant_id
+    with parts().sessions.begin() as session:
+        job = job_in(session, found.scope(Permission.SEE), job_id)
+    found.check(needs, job.tenant_id)
+    return job.tenant_id

@@ -4,11 +4,11 @@
 from collections.abc import Mapping
 from enum import IntEnum
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 from apiflask import APIFlask, HTTPError
-from flask import Response, json, request
+from flask import Response, json, redirect, render_template, request, url_for
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.contextvars import get_contextvars
@@ -70,6 +70,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.NotPrioritisable: HTTPStatus.CONFLICT,
     errors.UnknownBatch: HTTPStatus.NOT_FOUND,
     errors.BatchClosed: HTTPStatus.CONFLICT,
+    errors.UnknownUser: HTTPStatus.NOT_FOUND,
     errors.UnknownUpload: HTTPStatus.NOT_FOUND,
     errors.UploadLocked: HTTPStatus.LOCKED,
     errors.OffsetMismatch: HTTPStatus.CONFLICT,
@@ -79,6 +80,9 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.RequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     # Who asked.
     errors.AccessError: HTTPStatus.UNAUTHORIZED,
+    errors.WrongInvitation: HTTPStatus.GONE,
+    errors.NotPermitted: HTTPStatus.FORBIDDEN,
+    errors.ForeignForm: HTTPStatus.FORBIDDEN,
     # The world.
     errors.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     errors.QuotaExceeded: HTTPStatus.TOO_MANY_REQUESTS,
@@ -129,7 +133,7 @@ def _nearest(table: Mapping[type[HilumError], T], error: type[HilumError], defau
 
 
 def problem(status: Status, *, code: str, title: str, detail: str, fields: Any = None) -> Response:
-    """Return a problem document.
+    """Return a problem document, or a page of the same for who looks at pages.
 
     Args:
         status: of the response.
@@ -138,6 +142,9 @@ def problem(status: Status, *, code: str, title: str, detail: str, fields: Any =
         detail: a sentence about this one.
         fields: what was wrong with each field of the request, where that is known.
     """
+    if wants_page():
+        page = render_template("error.html", code=code, title=title, detail=detail)
+        return Response(page, status, mimetype="text/html")
     document = {
         "type": f"/problems#{code}",
         "title": title,
@@ -152,6 +159,12 @@ def problem(status: Status, *, code: str, title: str, detail: str, fields: Any =
     return Response(json.dumps(document), status, mimetype=PROBLEM_JSON)
 
 
+def wants_page() -> bool:
+    """Tell whether a request is a browser's for a page; programs get documents."""
+    accepted = request.accept_mimetypes
+    return accepted.best_match([PROBLEM_JSON, "text/html"]) == "text/html"
+
+
 def handle_errors(app: APIFlask) -> None:
     """Make every error of an app a problem document."""
     app.register_error_handler(HilumError, _hilum_error)
@@ -163,6 +176,8 @@ def handle_errors(app: APIFlask) -> None:
 
 def _hilum_error(error: HilumError) -> Response:
     status = status_of(type(error))
+    if isinstance(error, errors.SignInNeeded) and wants_page():
+        return _to_sign_in()
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.error("request.refused", code=error.code, message=error.message)
     response = problem(status, code=error.code, title=error.title, detail=error.message)
@@ -171,6 +186,15 @@ def _hilum_error(error: HilumError) -> Response:
     if wait_s := error.wait_s or _nearest(RETRY_AFTER_S, type(error), 0):
         response.headers["Retry-After"] = str(wait_s)
     return response
+
+
+def _to_sign_in() -> Response:
+    # What somebody was about to send is not sent for them afterwards.
+    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
+    if "HX-Request" in request.headers:
+        # A part of a page cannot show the way in; htmx opens it as a page.
+        return Response(status=204, headers={"HX-Redirect": url_for("door.sign_in")})
+    return cast("Response", redirect(url_for("door.sign_in", to=wanted), HTTPStatus.SEE_OTHER))
 
 
 def _challenge(error: HilumError) -> str:

@@ -215,11 +215,5 @@ def _links(job: JobRow) -> dict[str, str | None]:
         "prioritise": self if job.state is State.QUEUED else None,
         "rerun": f"{self}/rerun",
         "regrade": url_for("reports.regrade", job_id=job.id) if is_done else None,
-        "page": page_link(job),
+        "page": url_for("dashboard.case.show", job_id=job.id),
     }
-
-
-def page_link(job: JobRow) -> str:
-    """Return a link to the page of a job that a person can open."""
-    token = parts().links.token(job.tenant_id, job.id)
-    return url_for("pages.job", job_id=job.id, token=token)

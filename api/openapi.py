@@ -9,7 +9,7 @@ from typing import Any, Final
 from apiflask import APIBlueprint, APIFlask
 from flask import Response, render_template, send_from_directory
 
-from api.auth import by_key, by_key_or_link
+from api.auth import by_key, by_key_or_person
 from api.errors import PROBLEM_JSON
 from api.schemas.service import ProblemJSON
 
@@ -72,7 +72,7 @@ def _complete(document: Any) -> Any:
             operation["responses"].setdefault("429", {"description": TOO_MANY})
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True
-        if {by_key_or_link.name: []} in operation.get("security", []):
+        if {by_key_or_person.name: []} in operation.get("security", []):
             operation["security"].append({by_key.name: []})
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":

@@ -9,7 +9,6 @@ from sqlalchemy import Engine
 
 from api.inbox import Inbox
 from api.keys import KnownKeys
-from api.links import Links
 from api.queue import Bell
 from api.room import Room
 from api.spool import Spool
@@ -35,7 +34,6 @@ class Parts:
         inbox: where instances wait for the rest of their study.
         bell: tells the workers.
         keys: who called a moment ago.
-        links: signs and reads links for people.
         turnstile: counts the requests of hospitals.
         room: tells where hospitals have none left.
         streams: tells those who listen what happens.
@@ -49,7 +47,6 @@ class Parts:
     inbox: Inbox
     bell: Bell
     keys: KnownKeys
-    links: Links
     turnstile: Turnstile
     room: Room
     streams: Hub
@@ -68,7 +65,6 @@ class Parts:
             inbox=Inbox.open(settings),
             bell=Bell(settings.redis_url),
             keys=KnownKeys(),
-            links=Links(settings.secret_key),
             turnstile=Turnstile(settings.redis_url),
             room=Room(sessions, max_queue_age_s=settings.max_queue_age_s),
             streams=Hub(sessions, most=settings.streams),

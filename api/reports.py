@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 from flask import Response, send_file, url_for
 
 from api import exports
-from api.auth import by_key, by_key_or_link, caller, tenant_for, tenant_id
+from api.auth import by_key, by_key_or_person, caller, tenant_for, tenant_id
 from api.exports import csv_response
 from api.lists import ReportsQuery, Wanted
 from api.parts import parts
@@ -30,6 +30,7 @@ from hilum.dicom.read import read_slice
 from hilum.errors import UnknownSlice
 from hilum.grading import thresholds_named
 from hilum.masks import read_mask
+from hilum.people import Permission
 from hilum.render import overlay_png
 
 reports = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
@@ -59,7 +60,7 @@ def list_all(query: dict[str, Any]) -> dict[str, Any] | Response:
 
 
 @reports.get("/<uuid:job_id>")
-@reports.auth_required(by_key_or_link)
+@reports.auth_required(by_key_or_person)
 @reports.output(ReportJSON)
 @reports.doc(responses={409: NOT_READY})
 def show(job_id: UUID) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _report(row: ReportRow) -> dict[str, Any]:
 
 
 @reports.get("/<uuid:job_id>/masks/<any(lesions,lungs):kind>.nii.gz")
-@reports.auth_required(by_key_or_link)
+@reports.auth_required(by_key_or_person)
 @reports.doc(responses=file_responses(NIFTI, NOT_READY))
 def mask(job_id: UUID, kind: str) -> Response:
     """Download a mask as NIfTI: lesion classes, or the right (1) and left (2) lung."""
@@ -110,20 +111,21 @@ def mask(job_id: UUID, kind: str) -> Response:
 
 
 @reports.get("/<uuid:job_id>/<any(segmentation,measurements,'key-image',document):kind>.dcm")
-@reports.auth_required(by_key)
+@reports.auth_required(by_key_or_person)
 @reports.doc(responses=file_responses(DICOM, NOT_READY))
 def dicom(job_id: UUID, kind: str) -> Response:
     """Download a result as DICOM: segments, measurements, key image, or the report on paper.
 
-    These name the patient, so a link does not open them.
+    These name the patient, whom not every role may know.
     """
+    hospital = tenant_for(job_id, needs=Permission.KNOW_PATIENTS)
     with parts().sessions.begin() as session:
-        artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
+        artifact = artifact_for(session, hospital, job_id, kind)
     return _download(artifact, DICOM, f"{job_id}-{kind}.dcm")
 
 
 @reports.get("/<uuid:job_id>/montage.png")
-@reports.auth_required(by_key_or_link)
+@reports.auth_required(by_key_or_person)
 @reports.doc(responses=file_responses(PNG, NOT_READY))
 def montage(job_id: UUID) -> Response:
     """Show slices of a study with their masks, side by side."""
@@ -133,7 +135,7 @@ def montage(job_id: UUID) -> Response:
 
 
 @reports.get("/<uuid:job_id>/slices/<int:index>.png")
-@reports.auth_required(by_key_or_link)
+@reports.auth_required(by_key_or_person)
 @reports.doc(responses=file_responses(PNG, NOT_READY))
 def overlay(job_id: UUID, index: int) -> Response:
     """Show one slice with its masks; slices count from 0 along z."""

@@ -26,13 +26,18 @@ OWN_PAGE: Final = (
 )
 POLICIES: Final = {
     "pages": OWN_PAGE,
+    "door": OWN_PAGE,
+    "dashboard": OWN_PAGE,
     # Swagger UI sets styles of its own and carries its icons as data.
     "docs": (
         f"{NOTHING}; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
         " connect-src 'self'"
     ),
 }
-"""Content-Security-Policy by blueprint; what is no page may load nothing."""
+"""Content-Security-Policy by the outermost blueprint; what is no page may load nothing."""
+
+REMEMBER_TLS: Final = "max-age=31536000; includeSubDomains"
+"""A browser that came by TLS once never comes without it again, for a year."""
 
 KEPT: Final = frozenset({"static", "docs.asset"})
 """Endpoints without patient data: browsers may keep what they send."""
@@ -62,10 +67,12 @@ def _begin() -> None:
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
-    # The address of a page opens it, so no other server may be told of it.
+    # The address of a link that invites opens the door, so no other server may be told of it.
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
-    response.headers["Content-Security-Policy"] = POLICIES.get(request.blueprint or "", NOTHING)
+    response.headers["Content-Security-Policy"] = _policy(response)
+    if request.is_secure:
+        response.headers["Strict-Transport-Security"] = REMEMBER_TLS
     if request.endpoint not in KEPT:
         response.headers["Cache-Control"] = "no-store"
     seconds = time.perf_counter() - g.begun_at
@@ -75,8 +82,14 @@ def _end(response: Response) -> Response:
     return response
 
 
+def _policy(response: Response) -> str:
+    # Errors are pages too, wherever they arise.
+    usual = OWN_PAGE if response.mimetype == "text/html" else NOTHING
+    return POLICIES.get((request.blueprint or "").partition(".")[0], usual)
+
+
 def _log(response: Response, seconds: float) -> None:
-    # The path holds ids alone; the query may hold the token of a link and stays out.
+    # The path holds ids alone; the query may hold the token of a link, or a name, and stays out.
     log.info(
         "request",
         method=request.method,

@@ -5,7 +5,6 @@ import math
 import time
 from threading import Lock
 from typing import Final
-from uuid import UUID
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -47,8 +46,8 @@ class Turnstile:
         self._away_until = 0.0
         self._is_away = False
 
-    def count(self, tenant_id: UUID, *, most: int) -> None:
-        """Count a request of a hospital; while Redis is away everybody is let through.
+    def count(self, who: str, *, most: int) -> None:
+        """Count a request of a hospital, or of an address; while Redis is away everybody is let through.
 
         Raises:
             TooManyRequests: it is one too many; it knows when the next one is let through.
@@ -57,7 +56,7 @@ class Turnstile:
             return
         limit = RateLimitItemPerSecond(most, WINDOW_S)
         try:
-            free_at = self._hit(limit, tenant_id)
+            free_at = self._hit(limit, who)
         except StorageError as error:
             self._leave_alone(error)
             return
@@ -71,11 +70,11 @@ class Turnstile:
             wait_s=wait_s,
         )
 
-    def _hit(self, limit: RateLimitItem, tenant_id: UUID) -> float | None:
+    def _hit(self, limit: RateLimitItem, who: str) -> float | None:
         """Count a request and return None; where it is one too many, return when there is room."""
-        if self._limiter.hit(limit, str(tenant_id)):
+        if self._limiter.hit(limit, who):
             return None
-        return self._limiter.get_window_stats(limit, str(tenant_id)).reset_time
+        return self._limiter.get_window_stats(limit, who).reset_time
 
     def close(self) -> None:
         """Let go of the connections."""

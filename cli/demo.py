@@ -89,8 +89,7 @@ def _compare(report: Mapping[str, Any], planted: Phantom) -> Text:
 def _point_to(system: System, job: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     notes(
         {
-            "report page": system.url + job["links"]["page"],
-            "status page": system.status_page,
+            "open": system.entrance(to=job["links"]["page"]),
             "report": system.url + report["links"]["self"],
             "HTTP API": f"{system.url}/docs",
             "API key": str(system.home.folder / "key"),

@@ -39,12 +39,14 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
     "Keep order": {
         "tenants": ("cli.tenants:tenants", "Add and list the hospitals that may send studies."),
         "keys": ("cli.keys:keys", "Make and revoke API keys."),
+        "users": ("cli.users:users", "Say who may look at the pages, and what they may do there."),
         "titles": ("cli.titles:titles", "Add and remove the titles that scanners call by DICOM."),
         "destinations": (
             "cli.destinations:destinations",
             "Name the archives that results are sent to.",
         ),
         "webhooks": ("cli.webhooks:webhooks", "Name the servers that are told how jobs ended."),
+        "audit": ("cli.audit:audit", "Show who did what, and whether anybody changed that since."),
         "workers": ("cli.workers:workers", "List the processes that run jobs."),
         "regrade": ("cli.regrade:regrade", "Grade kept reports anew, without a GPU."),
         "deidentify": ("cli.deidentify:deidentify", "Write studies without their patients."),

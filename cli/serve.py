@@ -52,7 +52,7 @@ def introduce(system: System) -> None:
     narrate(f"Hilum serves at {system.url}")
     notes(
         {
-            "status page": system.status_page,
+            "open": system.entrance(),
             "HTTP API": f"{system.url}/docs",
             "API key": str(system.home.folder / "key"),
             "data": str(system.home.folder),

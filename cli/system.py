@@ -12,21 +12,29 @@ from dataclasses import dataclass
 from typing import Final
 
 import httpx
+from sqlalchemy.orm import Session
 
 from cli.api import gunicorn_arguments
 from cli.database import engine_at
 from cli.home import Home
 from cli.local import embedded_postgres, embedded_valkey
 from cli.processes import Family, Program, running
+from cli.users import entrance
 from cli.worker import ARGUMENTS, soft_stop
 from db.schema import migrate
 from db.session import make_sessions
+from db.tables import UserRow
 from db.tenants import add_tenant, find_tenant, new_key, tenant_of_key
+from db.users import add_user, find_user, grant, invite
 from hilum.errors import ConfigurationError
+from hilum.people import Role
 from hilum.settings import Settings
 
 LOCAL_TENANT: Final = "local"
 """The hospital that this machine's own key belongs to."""
+
+LOCAL_USER: Final = "admin"
+"""Who looks at the pages of this machine."""
 
 START_LIMIT_S: Final = 60.0
 """The web server answers within two seconds; a busy laptop gets more."""
@@ -45,21 +53,21 @@ class System:
     Attributes:
         url: where it serves.
         key: API key of its own tenant.
+        database_url: its memory.
         home: its folder.
         family: its processes.
     """
 
     url: str
     key: str
+    database_url: str
     home: Home
     family: Family
 
-    @property
-    def status_page(self) -> str:
-        """Address of the list of jobs; opens without a key for an hour."""
-        # The way a person gets there who types the key into the form.
-        answer = httpx.post(f"{self.url}/", data={"key": self.key})
-        return self.url + answer.headers["Location"]
+    def entrance(self, to: str | None = None) -> str:
+        """Return an address that lets this machine's own person in once, and leads to a page."""
+        with engine_at(self.database_url) as engine, make_sessions(engine).begin() as session:
+            return entrance(self.url, invite(session, _own_user(session)), to=to)
 
 
 @contextmanager
@@ -80,14 +88,15 @@ def running_system(
     """
     with ExitStack() as stack:
         environment = stack.enter_context(_backends(home))
-        key = _prepare_database(environment["HILUM_DATABASE_URL"], home)
+        database_url = environment["HILUM_DATABASE_URL"]
+        key = _prepare_database(database_url, home)
         free = free_port(host, port)
         if free != port:
             say(f"Port {port} is taken, so this system serves at {free}.")
         url = f"http://{_as_authority(host)}:{free}"
         home.keep("url", url)
         programs = _programs(home, f"{_as_authority(host)}:{free}", environment)
-        system = System(url, key, home, stack.enter_context(running(programs)))
+        system = System(url, key, database_url, home, stack.enter_context(running(programs)))
         # Said before the children are stopped: what is entered last is left first.
         stack.callback(say, "Stopping: a job at hand may finish; Ctrl-C again stops at once.")
         _wait_until_ready(system)
@@ -135,6 +144,14 @@ def _prepare_database(url: str, home: Home) -> str:
     # Only a key that is committed is worth keeping.
     home.keep("key", key)
     return key
+
+
+def _own_user(session: Session) -> UserRow:
+    user = find_user(session, LOCAL_USER)
+    if user is None:
+        user = add_user(session, LOCAL_USER)
+        grant(session, user, Role.ADMIN, None)
+    return user
 
 
 def _programs(home: Home, bind: str, environment: Mapping[str, str]) -> list[Program]:

@@ -21,6 +21,7 @@ from db.pages import (
     narrow,
     version_of,
 )
+from db.scope import Scope
 from db.session import Sessions
 from db.steps import record
 from db.tables import BatchJobRow, JobEventRow, JobRow
@@ -204,6 +205,22 @@ def job_for(session: Session, tenant_id: UUID, job_id: UUID) -> JobRow:
         UnknownJob: there is none, or it is another tenant's.
     """
     job = session.scalar(_of(tenant_id).where(JobRow.id == job_id))
+    if job is None:
+        raise _unknown(job_id)
+    return job
+
+
+def job_in(session: Session, scope: Scope, job_id: UUID) -> JobRow:
+    """Return a job of one of some hospitals, with its study.
+
+    Raises:
+        UnknownJob: there is none, or it is another hospital's.
+    """
+    job = session.scalar(
+        select(JobRow)
+        .where(JobRow.id == job_id, scope.holds(JobRow.tenant_id))
+        .options(joinedload(JobRow.study))
+    )
     if job is None:
         raise _unknown(job_id)
     return job

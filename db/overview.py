@@ -7,10 +7,11 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session, defer, joinedload
 
 from db.outgoing import count_outgoing
 from db.queue import Depth, Flow, count_by_state, count_tried_before, depths, flow
+from db.scope import Scope
 from db.tables import DeliveryRow, JobRow, NoticeRow, OutgoingRow, ReportRow
 from db.upkeep import since_upkeep_s
 from db.workers import Seen, known_workers
@@ -71,15 +72,15 @@ def count_jobs(session: Session, tenant_id: UUID | None = None) -> dict[State, i
 
 
 def newest_jobs(
-    session: Session, tenant_id: UUID, limit: int
+    session: Session, scope: Scope, limit: int
 ) -> list[tuple[JobRow, ReportRow | None]]:
-    """Return a tenant's newest jobs, each with its report where there is one."""
+    """Return the newest jobs of some hospitals, each with its report where there is one."""
     query = (
         select(JobRow, ReportRow)
         .outerjoin(ReportRow, ReportRow.job_id == JobRow.id)
-        .where(JobRow.tenant_id == tenant_id)
+        .where(scope.holds(JobRow.tenant_id))
         .order_by(JobRow.created_at.desc(), JobRow.id.desc())
         .limit(limit)
-        .options(defer(ReportRow.document))
+        .options(defer(ReportRow.document), joinedload(JobRow.study))
     )
     return [(job, report) for job, report in session.execute(query)]

@@ -20,11 +20,15 @@ from hilum.registry import AT
 LARGEST_PAGE = 500
 """Rows; more would hold a connection for too long."""
 
+LARGEST_INT = 2**63 - 1
+"""What the database takes for a number."""
+
 MALFORMED = (binascii.Error, ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What comes of reading a cursor that somebody made up."""
 
 R = TypeVar("R")
 SortColumn = ColumnElement[Any] | InstrumentedAttribute[Any]
+IdColumn = InstrumentedAttribute[UUID] | InstrumentedAttribute[int]
 SortColumns = Mapping[str, SortColumn]
 """What a list may be sorted by: the name in a request, and the column behind it."""
 
@@ -66,7 +70,7 @@ def fetch_page(
     page: Page,
     *,
     columns: SortColumns,
-    id_column: InstrumentedAttribute[UUID],
+    id_column: IdColumn,
 ) -> Listing[R]:
     """Return one page of a query that has no order of its own.
 
@@ -96,7 +100,7 @@ def count_from(
     page: Page,
     *,
     columns: SortColumns,
-    id_column: InstrumentedAttribute[UUID],
+    id_column: IdColumn,
 ) -> int:
     """Return how many rows a list has from where a page begins, whatever the page's limit.
 
@@ -144,7 +148,7 @@ def _from_cursor(
     query: Select[R],
     page: Page,
     column: SortColumn,
-    id_column: InstrumentedAttribute[UUID],
+    id_column: IdColumn,
     *,
     falls: bool,
 ) -> Select[R]:
@@ -156,28 +160,27 @@ def _from_cursor(
 def _after(
     page: Page,
     column: SortColumn,
-    id_column: InstrumentedAttribute[UUID],
+    id_column: IdColumn,
     *,
     falls: bool,
 ) -> ColumnElement[bool]:
-    place = tuple_(
-        *_read_cursor(page, column.type.python_type), types=[column.type, id_column.type]
-    )
+    types = [column.type, id_column.type]
+    place = tuple_(*_read_cursor(page, *(each.python_type for each in types)), types=types)
     here = tuple_(column, id_column)
     return here < place if falls else here > place
 
 
-def _write_cursor(sort: str, value: Any, row_id: UUID) -> str:
+def _write_cursor(sort: str, value: Any, row_id: UUID | int) -> str:
     text = value.isoformat() if isinstance(value, date) else value
-    document = json.dumps([sort, text, row_id.hex])
+    document = json.dumps([sort, text, str(row_id)])
     return base64.urlsafe_b64encode(document.encode()).decode().rstrip("=")
 
 
-def _read_cursor(page: Page, python_type: type) -> tuple[Any, UUID]:
+def _read_cursor(page: Page, value_type: type, id_type: type) -> tuple[Any, Any]:
     try:
         padded = f"{page.cursor}==="
         sort, text, row_id = json.loads(base64.urlsafe_b64decode(padded))
-        value, place = _parse(text, python_type), UUID(row_id)
+        value, place = _parse(text, value_type), _parse(row_id, id_type)
     except MALFORMED as error:
         raise InvalidRequest("The cursor is not one that this list gave out.") from error
     if sort != page.sort:
@@ -191,4 +194,6 @@ def _parse(text: Any, python_type: type) -> Any:
         return moment if moment.tzinfo else moment.astimezone()
     if python_type is date:
         return date.fromisoformat(text)
+    if python_type is int and abs(int(text)) > LARGEST_INT:
+        raise ValueError(f"Found {text}, expected {LARGEST_INT} at most.")
     return python_type(text)

@@ -37,7 +37,9 @@ class Scope:
         """Whether it holds no hospital at all."""
         return self.tenant_ids is not None and not self.tenant_ids
 
-    def holds(self, column: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    def holds(
+        self, column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None]
+    ) -> ColumnElement[bool]:
         """Return the condition that a row is of one of the hospitals; an empty scope has no rows."""
         return true() if self.tenant_ids is None else column.in_(self.tenant_ids)
 

@@ -16,12 +16,13 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch
-│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled
+│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
 │   └── AccessError            who asked
-│       └── MissingKey, WrongKey
+│       ├── MissingKey, WrongKey, SignInNeeded, WrongPassword, WrongInvitation
+│       └── NotPermitted, ForeignForm
 ├── TransientError             the world is at fault: try again later
 │   ├── StorageFull, StorageUnavailable, QueueUnavailable, QueueStalled, DatabaseUnavailable
 │   ├── ServerUnreachable, NetworkAbsent, GpuMemory, Undelivered
@@ -386,6 +387,12 @@ class UnknownBatch(RequestError):
     code = "unknown_batch"
 
 
+class UnknownUser(RequestError):
+    """Nobody has this name."""
+
+    code = "unknown_user"
+
+
 class BatchClosed(RequestError):
     """The batch takes no more studies."""
 
@@ -453,6 +460,36 @@ class WrongKey(AccessError):
     """The API key is not valid."""
 
     code = "wrong_key"
+
+
+class SignInNeeded(AccessError):
+    """Nobody is signed in."""
+
+    code = "sign_in_needed"
+
+
+class WrongPassword(AccessError):
+    """Name and password do not belong together."""
+
+    code = "wrong_password"
+
+
+class WrongInvitation(AccessError):
+    """The link is not valid any more."""
+
+    code = "wrong_invitation"
+
+
+class NotPermitted(AccessError):
+    """The role does not allow it."""
+
+    code = "not_permitted"
+
+
+class ForeignForm(AccessError):
+    """The form was not sent from a page of Hilum."""
+
+    code = "foreign_form"
 
 
 # ── TransientError ────────────────────────────────────────────────────────────────────────────

@@ -33,6 +33,11 @@ class Permission(StrEnum):
     ADMINISTER = "administer"
     """Users, keys, destinations, webhooks, thresholds, retention, the audit log."""
 
+    @property
+    def verb(self) -> str:
+        """What it allows, in a sentence that begins with `to`."""
+        return self.value.replace("_", " ")
+
 
 PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = {
     Role.READER: frozenset(

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     secret_key: str = Field(
         min_length=32,
         repr=False,
-        description="Signs the links of report pages; random, 32 characters or more.",
+        description="Signs the forms of the pages; random, 32 characters or more.",
     )
 
     spool_dir: Path = Field(
@@ -117,6 +117,14 @@ class Settings(BaseSettings):
     )
     callback_private: bool = Field(
         default=False, description="Allow callbacks and webhooks to private networks."
+    )
+    idle_min: int = Field(
+        default=30, gt=0, description="Minutes of silence after which somebody is signed out."
+    )
+    proxies: int = Field(
+        default=0,
+        ge=0,
+        description="Proxies in front of the web server whose word on address and TLS is taken.",
     )
     metrics_token: str = Field(
         default="",

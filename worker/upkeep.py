@@ -27,6 +27,7 @@ from hilum.jobs import MOST_RINGS
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from worker.doorbell import Doorbell
+from worker.scribe import Scribe
 
 EVERY_S: Final = 5.0
 """Between two looks."""
@@ -41,6 +42,7 @@ def keep_up_until(
     stopping: Event, sessions: Sessions, bell: Doorbell, store: StudyStore, settings: Settings
 ) -> None:
     """Keep up every few seconds until somebody asks to stop; trouble waits for the next time."""
+    scribe = Scribe()
     while not stopping.is_set():
         is_kept_up = [
             _try(partial(take_back, sessions, settings)),
@@ -50,6 +52,7 @@ def keep_up_until(
             _try(partial(tell, sessions))
         _try(partial(sweep, sessions, store, settings))
         _try(partial(forget, sessions))
+        _try(partial(scribe.tell_head, sessions))
         stopping.wait(EVERY_S)
 
 

@@ -5,8 +5,6 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
-from flask import url_for
-
 from api.jobs import shown_job
 from api.schemas.jobs import JobJSON
 from api.schemas.streams import HappeningJSON, ProgressJSON
@@ -32,9 +30,8 @@ class OfJob:
         is_done: the job has ended, and that was told.
     """
 
-    def __init__(self, *, link: str | None) -> None:
+    def __init__(self) -> None:
         self.is_done = False
-        self._link = link
         self._told: Hashable = None
 
     def tell(self, news: News) -> Iterator[str]:
@@ -50,14 +47,8 @@ class OfJob:
             return
         self._told, self.is_done = seen, job.is_final
         # The last word has an id: a browser that comes again with it has heard it.
-        yield sse.event(JOB, self._document(job, outlook), id=job.state if job.is_final else None)
-
-    def _document(self, job: JobRow, outlook: Outlook) -> dict[str, Any]:
-        document: dict[str, Any] = JobJSON().dump(shown_job(job, outlook))
-        if self._link is not None:
-            # A link opens for an hour: a stream must not hand out one fresh link after another.
-            document["links"]["page"] = url_for("pages.job", job_id=job.id, token=self._link)
-        return document
+        document = JobJSON().dump(shown_job(job, outlook))
+        yield sse.event(JOB, document, id=job.state if job.is_final else None)
 
 
 class OfTenant:

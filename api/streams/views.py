@@ -7,7 +7,7 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import Response, request, stream_with_context
 
-from api.auth import LINK_PARAMETER, access, by_key_or_link, tenant_for, tenant_id
+from api.auth import by_key, tenant_id
 from api.parts import parts
 from api.schemas.fields import Responses
 from api.schemas.streams import After, LastEvent, LastState
@@ -41,7 +41,7 @@ HEARD: Final[Responses] = {
 
 
 @streams.get("/jobs/<uuid:job_id>/stream")
-@streams.auth_required(by_key_or_link)
+@streams.auth_required(by_key)
 @streams.input(LastState, location="headers", arg_name="last")
 @streams.doc(responses=EVENTS | HEARD)
 def job(job_id: UUID, last: dict[str, Any]) -> Response:
@@ -50,20 +50,19 @@ def job(job_id: UUID, last: dict[str, Any]) -> Response:
     An event `job` carries the job at once, whenever it changed, and while it runs at least once a
     second.
     """
-    owner_id = tenant_for(job_id)
     with parts().sessions.begin() as session:
-        row = job_for(session, owner_id, job_id)
+        row = job_for(session, tenant_id(), job_id)
         outlook = look_ahead(session, row)
     if row.is_final and last.get("last_event_id") == row.state:
         # The one answer after which a browser does not connect again by itself.
         return Response(status=204)
-    listener = parts().streams.listen(owner_id, job_id)
+    listener = parts().streams.listen(tenant_id(), job_id)
     listener.hear(JobNews(row, outlook))
-    return _stream(listener, OfJob(link=request.args.get(LINK_PARAMETER)))
+    return _stream(listener, OfJob())
 
 
 @streams.get("/stream")
-@streams.auth_required(by_key_or_link)
+@streams.auth_required(by_key)
 @streams.input(LastEvent, location="headers", arg_name="last")
 @streams.input(After, location="query", arg_name="query")
 @streams.doc(responses=EVENTS)
@@ -73,7 +72,6 @@ def everything(last: dict[str, Any], query: dict[str, Any]) -> Response:
     Each thing that happens to a job is an event of that name with an id; what was missed since
     `Last-Event-ID`, or else since `after`, comes first. An event `progress` says how far each running job is.
     """
-    access().check_all_jobs()
     # The hub looked before, or looks later: what happens from here on is told, and told once. An id
     # that is yet to come is of another database, and would hide all that happens until then.
     newest = _position()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables, one class each. What is asked of them stands in the file of the noun in `db/`."""
 
+from db.tables.audit import AuditRow
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
 from db.tables.cases import CaseRow
@@ -11,6 +12,7 @@ from db.tables.reports import FindingRow, ReportRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
 from db.tables.upkeep import UpkeepRow
+from db.tables.users import GrantRow, SignInRow, UserRow
 from db.tables.webhooks import NoticeRow, WebhookRow
 from db.tables.workers import WorkerRow
 from db.tables.writings import WritingRow
@@ -18,12 +20,14 @@ from db.tables.writings import WritingRow
 __all__ = [
     "OPEN",
     "ArtifactRow",
+    "AuditRow",
     "BatchJobRow",
     "BatchRow",
     "CaseRow",
     "DeliveryRow",
     "DestinationRow",
     "FindingRow",
+    "GrantRow",
     "InstanceRow",
     "JobEventRow",
     "JobRow",
@@ -33,10 +37,12 @@ __all__ = [
     "ReportRow",
     "Row",
     "SeriesRow",
+    "SignInRow",
     "StudyRow",
     "TenantRow",
     "TitleRow",
     "UpkeepRow",
+    "UserRow",
     "WebhookRow",
     "WorkerRow",
     "WritingRow",

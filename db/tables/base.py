@@ -15,6 +15,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from hilum.destinations import DeliveryState
 from hilum.jobs import Priority, State
+from hilum.people import Role
 from hilum.workers import WorkerState
 
 
@@ -57,4 +58,5 @@ class Row(DeclarativeBase):
         Priority: _as_text(Priority),
         DeliveryState: _as_text(DeliveryState),
         WorkerState: _as_text(WorkerState),
+        Role: _as_text(Role),
     }

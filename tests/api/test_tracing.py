@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from db.tables import TenantRow
 from tests.api.caller import Caller
 
 
@@ -41,17 +42,26 @@ def test_id_that_would_disturb_a_log_is_replaced(anyone: Caller, chosen: str) ->
     assert answer.headers["X-Request-ID"] != chosen
 
 
-def test_log_holds_neither_keys_nor_links_nor_what_is_in_a_study(
+def test_log_holds_neither_keys_nor_invitations_nor_what_is_in_a_study(
     caller: Caller, archive: bytes, key: str, lines: list[EventDict]
 ) -> None:
-    page = caller.send(archive).json["links"]["page"]
-    caller.get(page)
+    caller.send(archive)
+    caller.get("/welcome", token="an-invitation")
     caller.send(b"no zip")
 
     written = json.dumps(lines, default=str)
-    token = page.partition("token=")[2]
     assert "study.received" in written
-    assert not [secret for secret in (key, token, "Phantom^Hilum", "PHANTOM-") if secret in written]
+    secrets = (key, "an-invitation", "Phantom^Hilum", "PHANTOM-")
+    assert not [secret for secret in secrets if secret in written]
+
+
+def test_line_of_a_request_names_the_hospital(
+    caller: Caller, tenant: TenantRow, lines: list[EventDict]
+) -> None:
+    caller.get("/v1/jobs")
+
+    [line] = [line for line in lines if line["event"] == "request"]
+    assert line["tenant_id"] == str(tenant.id)
 
 
 def test_questions_after_health_are_not_logged(anyone: Caller, lines: list[EventDict]) -> None:
@@ -61,7 +71,7 @@ def test_questions_after_health_are_not_logged(anyone: Caller, lines: list[Event
     assert not lines
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/", "/docs", "/nowhere", "/health/live"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/sign-in", "/docs", "/nowhere", "/health/live"])
 def test_answers_tell_browsers_to_be_careful(caller: Caller, path: str) -> None:
     headers = caller.get(path).headers
 

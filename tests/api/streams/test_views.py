@@ -21,11 +21,6 @@ def queued(caller: Caller, archive: bytes) -> str:
     return job_id
 
 
-def page_token(caller: Caller, job_id: str) -> str:
-    link: str = caller.get(f"/v1/jobs/{job_id}").json["links"]["page"]
-    return link.partition("token=")[2]
-
-
 def test_ended_job_is_told_once_and_the_stream_ends(caller: Caller, finished: str) -> None:
     answer = caller.get(f"/v1/jobs/{finished}/stream")
 
@@ -63,30 +58,6 @@ def test_job_says_where_its_stream_is(caller: Caller, queued: str) -> None:
     links = caller.get(f"/v1/jobs/{queued}").json["links"]
 
     assert links["stream"] == f"/v1/jobs/{queued}/stream"
-
-
-def test_link_to_a_job_opens_its_stream_and_gets_no_fresh_link_by_it(
-    caller: Caller, anyone: Caller, finished: str
-) -> None:
-    token = page_token(caller, finished)
-
-    answer = anyone.get(f"/v1/jobs/{finished}/stream", token=token)
-
-    [event] = ear_of(answer.text).events()
-    assert event.data["links"]["page"] == f"/jobs/{finished}?token={token}"
-
-
-def test_link_to_a_job_opens_neither_another_job_nor_the_list(
-    caller: Caller, anyone: Caller, finished: str
-) -> None:
-    token = page_token(caller, finished)
-
-    refusals = [
-        anyone.get(f"/v1/jobs/{uuid4()}/stream", token=token).refusal,
-        anyone.get("/v1/stream", token=token).refusal,
-    ]
-
-    assert refusals == [(404, "unknown_job"), (401, "wrong_key")]
 
 
 @pytest.mark.parametrize("path", ["/v1/stream", "/v1/jobs/{job_id}/stream"])

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The pages that people look at. Whoever comes here is signed in, and every form is one of ours."""
+
+from typing import Any, Final
+
+from flask import Blueprint, g, redirect, url_for
+from markupsafe import Markup
+from werkzeug.wrappers import Response
+
+from api.dashboard.case import case
+from api.dashboard.cases import cases
+from api.person import FORM_FIELD, check_form, form_token, person, recognise
+from hilum import __version__
+from hilum.people import Permission
+
+dashboard = Blueprint("dashboard", __name__)
+
+PAGES: Final = (cases, case)
+"""A blueprint for each noun."""
+
+MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)
+"""What the menu leads to: the view, its name, and who has it in their menu."""
+
+for _page in PAGES:
+    dashboard.register_blueprint(_page)
+
+
+@dashboard.before_request
+def _admit() -> None:
+    recognise()
+    person()
+    check_form()
+
+
+@dashboard.app_context_processor
+def _furnish() -> dict[str, Any]:
+    """Give every template what the layout shows, errors anywhere in the app among them."""
+    return {
+        "version": __version__,
+        "request_id": g.get("request_id"),
+        # Absent on what nobody signs in for.
+        "person": g.get("person"),
+        "menu": MENU,
+        "form_token": form_token,
+        "csrf": _hidden_token,
+        "Permission": Permission,
+    }
+
+
+def _hidden_token() -> Markup:
+    return Markup('<input type="hidden" name="{}" value="{}">').format(FORM_FIELD, form_token())
+
+
+@dashboard.get("/")
+def home() -> Response:
+    """Begin with the cases."""
+    return redirect(url_for("dashboard.cases.index"))

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every page does: forms that ask before they act, and are sent once.
+"use strict";
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+  if (question && !confirm(question)) return event.preventDefault();
+  // A second click, before the answer is there, would do it twice.
+  if (form.method === "post") setTimeout(() => form.querySelectorAll("button").forEach((one) => { one.disabled = true; }));
+});
+
+// A page that comes back from the browser's memory is used again.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) document.querySelectorAll("form button").forEach((one) => { one.disabled = false; });
+});
