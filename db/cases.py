@@ -75,8 +75,9 @@ FILTERS: Final[Conditions] = {
     "until": CaseRow.received_at.__lt__,
     "dated_from": CaseRow.study_date.__ge__,
     "dated_to": CaseRow.study_date.__le__,
-    "tenant": lambda name: CaseRow.tenant_id
-    == select(TenantRow.id).where(TenantRow.name == name).scalar_subquery(),
+    "tenant": lambda name: (
+        CaseRow.tenant_id == select(TenantRow.id).where(TenantRow.name == name).scalar_subquery()
+    ),
     "scanner": CaseRow.scanner.__eq__,
     "pipeline": CaseRow.pipeline.__eq__,
     "network": version_of(CaseRow.network),

@@ -35,9 +35,7 @@ def _different(session: Session, scope: Scope, column: Named) -> list[str]:
     # From each value to the next one by its index: DISTINCT would read every case.
     steps = select(func.min(column).label("value")).cte("steps", recursive=True)
     following = select(func.min(column)).where(column > steps.c.value).correlate(steps)
-    steps = steps.union_all(
-        select(following.scalar_subquery()).where(steps.c.value.is_not(None))
-    )
+    steps = steps.union_all(select(following.scalar_subquery()).where(steps.c.value.is_not(None)))
     is_seen = exists().where(column == steps.c.value, scope.holds(CaseRow.tenant_id))
     found = select(steps.c.value).where(steps.c.value.is_not(None), is_seen)
     return list(session.scalars(found.order_by(steps.c.value).limit(MOST)))

@@ -11,7 +11,19 @@ import re
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, and_, any_, bindparam, false, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import Session
 
@@ -50,10 +62,10 @@ def _meets_word(session: Session, word: str, scope: Scope, known: Scope) -> Colu
     query = _prefixes(word)
     if query is None:
         return false()
-    named = CaseRow.patient_words.op("@@")(query) & known.holds(CaseRow.tenant_id)
+    named = CaseRow.patient_words.bool_op("@@")(query) & known.holds(CaseRow.tenant_id)
     # Each of these has an index of its own, so that together they have one, too.
     return or_(
-        CaseRow.words.op("@@")(query),
+        CaseRow.words.bool_op("@@")(query),
         *([] if known.is_nothing else [named]),
         *_id_begins(word),
         *_of_hospitals(session, word, scope),
@@ -86,7 +98,7 @@ def _of_batches(
     session: Session, query: ColumnElement[str], scope: Scope
 ) -> list[ColumnElement[bool]]:
     named = select(BatchJobRow.job_id).join(BatchRow, BatchRow.id == BatchJobRow.batch_id)
-    named = named.where(func.words_of(BatchRow.label).op("@@")(query))
+    named = named.where(func.words_of(BatchRow.label).bool_op("@@")(query))
     named = named.where(scope.holds(BatchRow.tenant_id))
     few = _few(session, named)
     if few is None:

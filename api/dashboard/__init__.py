@@ -7,15 +7,18 @@ from flask import Blueprint, g, redirect, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from api.dashboard.bulk import bulk
 from api.dashboard.case import case
+from api.dashboard.case_files import case_files
 from api.dashboard.cases import cases
+from api.dashboard.filters import filters
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case)
+PAGES: Final = (cases, bulk, case_files, filters, case)
 """A blueprint for each noun."""
 
 MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)

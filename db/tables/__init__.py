@@ -9,6 +9,7 @@ from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.reports import FindingRow, ReportRow
+from db.tables.saved_filters import SavedFilterRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
 from db.tables.upkeep import UpkeepRow
@@ -36,6 +37,7 @@ __all__ = [
     "OutgoingRow",
     "ReportRow",
     "Row",
+    "SavedFilterRow",
     "SeriesRow",
     "SignInRow",
     "StudyRow",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep of each case, in one narrow row, what the list of cases is narrowed and sorted by."""
+"""Keep of each case, in one narrow row, what its list is narrowed and sorted by; keep such lists."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -87,6 +87,7 @@ def upgrade() -> None:
             f"CREATE TRIGGER keep_case AFTER {when} ON {table}"
             f" FOR EACH ROW EXECUTE FUNCTION keep_case_of_{table}()"
         )
+    _create_saved_filters()
 
 
 def _create_table() -> None:
@@ -130,9 +131,23 @@ def _create_indexes() -> None:
     for name in ("words", "patient_words"):
         op.create_index(f"ix_cases_{name}", "cases", [name], postgresql_using="gin")
     # These go together: no case is Mild and CT-4, or has failed and a grade.
-    op.execute(
-        "CREATE STATISTICS cases_together (mcv) ON state, verdict, grade, review FROM cases"
-    )
+    op.execute("CREATE STATISTICS cases_together (mcv) ON state, verdict, grade, review FROM cases")
     op.create_index(
         "ix_batches_words", "batches", [sa.text("words_of(label)")], postgresql_using="gin"
     )
+
+
+def _create_saved_filters() -> None:
+    op.create_table(
+        "saved_filters",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("query", sa.String(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_saved_filters"),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_saved_filters_user_id_users", ondelete="CASCADE"
+        ),
+    )
+    op.create_index("uq_saved_filters_user_name", "saved_filters", ["user_id", "name"], unique=True)
