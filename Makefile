@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
+SCRIPTS := api/static/vendor/LICENCES.txt
 WITH_TRAIN := .venv/.with-train
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
@@ -24,15 +25,19 @@ $(READY): requirements.lock locks/uv.lock pyproject.toml
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-install: $(READY) ## Make .venv with everything of requirements.lock
+$(SCRIPTS): package.json package-lock.json .npmrc api/vendor.py | $(READY)
+	$(BIN)/npm ci >/dev/null
+	@$(BIN)/python -m api.vendor
 
-demo: $(READY) ## Start the whole system and send a study: STUDY=folder-or-zip, else a phantom
+install: $(READY) $(SCRIPTS) ## Make .venv with everything of requirements.lock, and fetch what pages load
+
+demo: $(READY) $(SCRIPTS) ## Start the whole system and send a study: STUDY=folder-or-zip, else a phantom
 	@$(BIN)/hilum demo $(if $(STUDY),"$(STUDY)")
 
-serve: $(READY) ## Run the whole system on this machine until Ctrl-C
+serve: $(READY) $(SCRIPTS) ## Run the whole system on this machine until Ctrl-C
 	@$(BIN)/hilum serve
 
-test: $(READY) ## Run all tests, with branch coverage
+test: $(READY) $(SCRIPTS) ## Run all tests, with branch coverage
 	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 chaos: $(READY) ## Break a whole system and count what came of every job: JOBS=1000 FAULTS=200 SEED=1
@@ -80,5 +85,5 @@ lock: $(READY) ## Bring every lock file up to date with pyproject.toml
 	  --output-file locks/train.lock pyproject.toml
 	echo uv | $(COMPILE) --no-annotate --constraint requirements.lock --output-file locks/uv.lock -
 
-clean: ## Remove .venv and caches; .hilum, where studies are, stays
-	rm -rf .venv build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+clean: ## Remove .venv, what npm fetched and caches; .hilum, where studies are, stays
+	rm -rf .venv node_modules api/static/vendor build dist htmlcov .coverage* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,7 +14,7 @@ from api.schemas.actions import Action, BulkJSON, DoneJSON, PriorityJSON, RerunJ
 from api.schemas.jobs import JobHeaders, JobJSON
 from db.jobs import JobFilter, count_jobs_after, job_for, list_jobs
 from db.pages import Page
-from hilum.grading import MOSMED, thresholds_named
+from db.thresholds import thresholds_named
 
 actions = APIBlueprint("actions", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -92,7 +92,8 @@ def act_on_many(asked: dict[str, Any]) -> dict[str, Any]:
     """
     if asked["action"] is Action.REGRADE:
         # Said once, not of each job.
-        thresholds_named(asked.get("thresholds", MOSMED.version))
+        with parts().sessions.begin() as session:
+            thresholds_named(session, asked.get("thresholds"))
     tally = _of_these(asked) if "job_ids" in asked else _of_found(asked)
     if tally.due:
         parts().bell.ring(tally.due)

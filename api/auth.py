@@ -39,7 +39,7 @@ class Access:
 class KeyOrPerson(APIKeyCookieAuth):
     """An API key as bearer token, or the cookie of somebody who is signed in."""
 
-    def get_auth(self) -> Authorization | None:
+    def get_auth(self) -> Authorization | None:  # type: ignore[override]  # it may be absent, whatever its types say
         """Return what the request carries; a key goes before a cookie."""
         found: Authorization | None = by_key.get_auth()
         if found is None and (token := request.cookies.get(cookie_name())):

@@ -16,9 +16,9 @@ from api.schemas.actions import Action
 from db.admission import check_queue
 from db.changes import cancel_job, prioritise_job, retry_job
 from db.jobs import job_for
-from db.reports import regrade_report
+from db.regrades import regrade_report
+from db.thresholds import thresholds_named
 from hilum.errors import HilumError
-from hilum.grading import MOSMED, thresholds_named
 from hilum.jobs import Priority
 
 
@@ -128,7 +128,7 @@ def _rerun(session: Session, who: Access, job_id: UUID, wishes: Wishes) -> Deed:
 
 
 def _regrade(session: Session, who: Access, job_id: UUID, wishes: Wishes) -> Deed:
-    thresholds = thresholds_named(wishes.get("thresholds", MOSMED.version))
+    thresholds = thresholds_named(session, wishes.get("thresholds"))
     regrade_report(session, who.tenant_id, job_id, thresholds, by=who.by)
     return Deed()
 

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reports over HTTP: what was found, as JSON, as masks and as pictures."""
 
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,36 +10,38 @@ from flask import Response, send_file, url_for
 from api import exports
 from api.auth import by_key, by_key_or_person, caller, tenant_for, tenant_id
 from api.exports import csv_response
+from api.kept import kept_files, open_kept
 from api.lists import ReportsQuery, Wanted
 from api.parts import parts
 from api.schemas.actions import ThresholdsJSON
-from api.schemas.fields import CSV, file_responses
+from api.schemas.fields import CSV, Responses, file_responses
 from api.schemas.reports import ReportJSON, ReportsJSON
+from api.volume import NIFTI, volume_response
+from db.regrades import regrade_report
 from db.reports import (
     ReportFilter,
     artifact_for,
     iterate_reports,
     list_reports,
-    regrade_report,
     report_for,
 )
-from db.studies import instance_by_uid
+from db.studies import instance_by_uid, keys_by_uid
 from db.tables import ArtifactRow, InstanceRow, ReportRow
+from db.thresholds import thresholds_named
 from hilum.dicom.read import read_slice
 from hilum.errors import UnknownSlice
-from hilum.grading import thresholds_named
 from hilum.masks import read_mask
 from hilum.people import Permission
 from hilum.render import overlay_png
 
 reports = APIBlueprint("reports", __name__, url_prefix="/v1/reports", tag="Reports")
 
-NIFTI: Final = "application/gzip"
 PNG: Final = "image/png"
 DICOM: Final = "application/dicom"
 MASKS: Final = ("lesions", "lungs")
 
 NOT_READY: Final = "The job has not ended; ask for it first."
+GONE: Final[Responses] = {410: {"description": "The file is no longer stored."}}
 
 
 @reports.get("")
@@ -86,8 +87,8 @@ def regrade(job_id: UUID, asked: dict[str, str]) -> dict[str, Any]:
 
     One that these thresholds graded stays as it is. What was sent to archives is not sent again.
     """
-    thresholds = thresholds_named(asked["thresholds"])
     with parts().sessions.begin() as session:
+        thresholds = thresholds_named(session, asked.get("thresholds"))
         return _report(regrade_report(session, tenant_id(), job_id, thresholds, by=caller()))
 
 
@@ -102,7 +103,7 @@ def _report(row: ReportRow) -> dict[str, Any]:
 
 @reports.get("/<uuid:job_id>/masks/<any(lesions,lungs):kind>.nii.gz")
 @reports.auth_required(by_key_or_person)
-@reports.doc(responses=file_responses(NIFTI, NOT_READY))
+@reports.doc(responses=file_responses(NIFTI, NOT_READY) | GONE)
 def mask(job_id: UUID, kind: str) -> Response:
     """Download a mask as NIfTI: lesion classes, or the right (1) and left (2) lung."""
     with parts().sessions.begin() as session:
@@ -110,9 +111,23 @@ def mask(job_id: UUID, kind: str) -> Response:
     return _download(artifact, NIFTI, f"{job_id}-{kind}.nii.gz")
 
 
+@reports.get("/<uuid:job_id>/volume.nii.gz")
+@reports.auth_required(by_key_or_person)
+@reports.doc(responses=file_responses(NIFTI, NOT_READY) | GONE)
+def volume(job_id: UUID) -> Response:
+    """Download the series that a report was made of as NIfTI, on the grid of its masks."""
+    with parts().sessions.begin() as session:
+        row = report_for(session, tenant_for(job_id), job_id)
+        grid = artifact_for(session, row.tenant_id, job_id, "lungs")
+        keys = keys_by_uid(session, row.study_id)
+    response = volume_response(row, grid, keys)
+    response.headers.set("Content-Disposition", "attachment", filename=f"{job_id}.nii.gz")
+    return response
+
+
 @reports.get("/<uuid:job_id>/<any(segmentation,measurements,'key-image',document):kind>.dcm")
 @reports.auth_required(by_key_or_person)
-@reports.doc(responses=file_responses(DICOM, NOT_READY))
+@reports.doc(responses=file_responses(DICOM, NOT_READY) | GONE)
 def dicom(job_id: UUID, kind: str) -> Response:
     """Download a result as DICOM: segments, measurements, key image, or the report on paper.
 
@@ -124,19 +139,19 @@ def dicom(job_id: UUID, kind: str) -> Response:
     return _download(artifact, DICOM, f"{job_id}-{kind}.dcm")
 
 
-@reports.get("/<uuid:job_id>/montage.png")
+@reports.get("/<uuid:job_id>/<any(montage,thumbnail):kind>.png")
 @reports.auth_required(by_key_or_person)
-@reports.doc(responses=file_responses(PNG, NOT_READY))
-def montage(job_id: UUID) -> Response:
-    """Show slices of a study with their masks, side by side."""
+@reports.doc(responses=file_responses(PNG, NOT_READY) | GONE)
+def picture(job_id: UUID, kind: str) -> Response:
+    """Show slices of a study with their masks, side by side; or one of them, small, for a list."""
     with parts().sessions.begin() as session:
-        artifact = artifact_for(session, tenant_for(job_id), job_id, "montage")
+        artifact = artifact_for(session, tenant_for(job_id), job_id, kind)
     return _download(artifact, PNG, None)
 
 
 @reports.get("/<uuid:job_id>/slices/<int:index>.png")
 @reports.auth_required(by_key_or_person)
-@reports.doc(responses=file_responses(PNG, NOT_READY))
+@reports.doc(responses=file_responses(PNG, NOT_READY) | GONE)
 def overlay(job_id: UUID, index: int) -> Response:
     """Show one slice with its masks; slices count from 0 along z."""
     with parts().sessions.begin() as session:
@@ -158,21 +173,17 @@ def _slice(row: ReportRow, index: int) -> dict[str, Any]:
 
 
 def _paint(instance: InstanceRow, frame_number: int, masks: ArtifactRow, index: int) -> bytes:
-    with parts().store.open_file(masks.key) as stream:
+    with open_kept(masks.key) as stream:
         lungs, lesions = read_mask(stream, index)
     with parts().spool.folder() as scratch:
-        [path] = _local_files(instance, scratch)
+        [path] = kept_files([instance.key], scratch)
         voxels, _ = read_slice(path, frame_number - 1)
     return overlay_png(voxels, lungs, lesions)
 
 
-def _local_files(instance: InstanceRow, scratch: Path) -> list[Path]:
-    return parts().store.local_files([instance.key], scratch)
-
-
 def _download(artifact: ArtifactRow, media_type: str, name: str | None) -> Response:
     response = send_file(
-        parts().store.open_file(artifact.key),
+        open_kept(artifact.key),
         mimetype=media_type,
         as_attachment=name is not None,
         download_name=name,
@@ -211,6 +222,8 @@ def _links(row: ReportRow) -> dict[str, str]:
         "job": url_for("jobs.show", job_id=row.job_id),
         "study": url_for("studies.show", study_id=row.study_id),
         "montage": f"{report}/montage.png",
+        "thumbnail": f"{report}/thumbnail.png",
+        "volume": f"{report}/volume.nii.gz",
         "lesions": f"{report}/masks/lesions.nii.gz",
         "lungs": f"{report}/masks/lungs.nii.gz",
         "segmentation": f"{report}/segmentation.dcm",

@@ -68,7 +68,8 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     # The address of a link that invites opens the door, so no other server may be told of it.
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # With `no-referrer`, browsers would send our own forms as of an unknown origin, too.
+    response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     response.headers["Content-Security-Policy"] = _policy(response)
     if request.is_secure:

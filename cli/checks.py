@@ -76,7 +76,7 @@ class Check:
 
 
 def check_machine() -> Iterator[Check]:
-    """Look at Python, the decoders, the device and the weights."""
+    """Look at Python, the decoders, the pages' scripts, the device and the weights."""
     yield Check("python", Health.OK, sys.version.split()[0])
     missing = [
         name
@@ -87,11 +87,23 @@ def check_machine() -> Iterator[Check]:
         yield Check("decoders", Health.FAIL, f"no decoder for {', '.join(missing)}")
     else:
         yield Check("decoders", Health.OK, ", ".join(SYNTAXES))
+    if importlib.util.find_spec("apiflask") is not None:
+        from api.vendor import missing_scripts  # noqa: PLC0415 - a worker's image has no Flask
+
+        yield check_scripts(missing_scripts())
     if importlib.util.find_spec("torch") is None:
         yield Check("device", Health.WARN, "torch is not installed: this can serve, not segment")
         return
     yield _check_device()
     yield from _check_weights()
+
+
+def check_scripts(missing: Sequence[str]) -> Check:
+    """Say whether pages find what they load."""
+    if not missing:
+        return Check("scripts", Health.OK, "pages find all they load")
+    detail = f"pages lack {', '.join(missing)}: run `make install`, or build the image anew"
+    return Check("scripts", Health.WARN, detail)
 
 
 def _check_device() -> Check:

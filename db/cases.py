@@ -13,13 +13,16 @@ from sqlalchemy.orm import Session, selectinload
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
 from db.scope import Scope
 from db.session import Sessions
-from db.tables import CaseRow, JobRow, ReportRow, StudyRow, TenantRow
+from db.tables import ArtifactRow, CaseRow, JobRow, ReportRow, StudyRow, TenantRow
 from db.words import meets_text
 from hilum.grading import Grade, Verdict
 from hilum.jobs import Priority, State
 
 MOST_COUNTED: Final = 10_000
 """Of more it is said that there are more: to count them all would take longer than to list them."""
+
+PICTURE: Final = "thumbnail"
+"""Kind of the file that shows a case in a list; results of before there were any have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +117,13 @@ class Case:
         row: what lists say of it.
         tenant: its hospital's name.
         is_known: whether its patient may be named.
+        has_picture: whether a small one of it was kept.
     """
 
     row: CaseRow
     tenant: str
     is_known: bool
+    has_picture: bool
 
     @property
     def job(self) -> JobRow:
@@ -148,7 +153,7 @@ def list_cases(session: Session, sight: Sight, chosen: CaseFilter, page: Page) -
         selectinload(CaseRow.report).defer(ReportRow.document),
     )
     found = fetch_page(session, query, page, columns=SORTS, id_column=CaseRow.job_id)
-    return Listing(_named(session, sight, found.rows), found.next_cursor)
+    return Listing(_cases(session, sight, found.rows), found.next_cursor)
 
 
 def iterate_cases(
@@ -171,8 +176,24 @@ def _query(session: Session, sight: Sight, chosen: CaseFilter) -> Select[CaseRow
     return narrow(query, chosen, FILTERS)
 
 
-def _named(session: Session, sight: Sight, rows: list[CaseRow]) -> list[Case]:
-    wanted = select(TenantRow.id, TenantRow.name)
-    wanted = wanted.where(TenantRow.id.in_({row.tenant_id for row in rows}))
-    names = dict(session.execute(wanted).all())
-    return [Case(row, names[row.tenant_id], row.tenant_id in sight.known) for row in rows]
+def _cases(session: Session, sight: Sight, rows: list[CaseRow]) -> list[Case]:
+    ids = {row.tenant_id for row in rows}
+    names = dict(
+        session.execute(select(TenantRow.id, TenantRow.name).where(TenantRow.id.in_(ids))).all()
+    )
+    pictured = _pictured(session, rows)
+    return [
+        Case(
+            row,
+            tenant=names[row.tenant_id],
+            is_known=row.tenant_id in sight.known,
+            has_picture=row.job_id in pictured,
+        )
+        for row in rows
+    ]
+
+
+def _pictured(session: Session, rows: list[CaseRow]) -> set[UUID]:
+    of_jobs = ArtifactRow.job_id.in_([row.job_id for row in rows])
+    kept = select(ArtifactRow.job_id).where(of_jobs, ArtifactRow.kind == PICTURE)
+    return set(session.scalars(kept))

@@ -242,6 +242,12 @@ def instance_by_uid(session: Session, study_id: UUID, sop_uid: str) -> InstanceR
     return session.scalar(_sent(study_id).where(of_uid).limit(1))
 
 
+def keys_by_uid(session: Session, study_id: UUID) -> dict[str, str]:
+    """Return where the instances of a study are stored, by SOP instance UID."""
+    query = _sent(study_id).with_only_columns(InstanceRow.sop_instance_uid, InstanceRow.key)
+    return dict(session.execute(query).all())
+
+
 def _sent(study_id: UUID) -> Select[InstanceRow]:
     of_study = select(InstanceRow).join(SeriesRow).where(SeriesRow.study_id == study_id)
     return of_study.where(SeriesRow.job_id.is_(None))

@@ -15,8 +15,8 @@ HilumError
 │   ├── RequestError           what was asked for
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
-│   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch
-│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
+│   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
+│   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, WebhookDisabled
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -321,10 +321,28 @@ class UnknownSlice(RequestError):
     code = "unknown_slice"
 
 
+class FilesGone(RequestError):
+    """Files of the study or of the job are no longer stored."""
+
+    code = "files_gone"
+
+
 class UnknownObject(RequestError):
     """The study has no such series, instance, frame or value."""
 
     code = "unknown_object"
+
+
+class UnknownTenant(RequestError):
+    """There is no such hospital, or it is not theirs who asks."""
+
+    code = "unknown_tenant"
+
+
+class UnknownKey(RequestError):
+    """The hospital has no key with this id."""
+
+    code = "unknown_key"
 
 
 class UnknownDestination(RequestError):
@@ -337,6 +355,12 @@ class UnknownWebhook(RequestError):
     """The hospital has no webhook with this id."""
 
     code = "unknown_webhook"
+
+
+class UnknownWorker(RequestError):
+    """No worker of this name lives or was lost within a day."""
+
+    code = "unknown_worker"
 
 
 class UnknownDelivery(RequestError):

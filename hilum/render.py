@@ -19,6 +19,7 @@ BACKGROUND = (16, 18, 24)
 FOREGROUND = (232, 234, 240)
 MUTED = (150, 156, 170)
 TILE_PX = 320
+THUMBNAIL_PX = 128
 TEXT_PX = 18
 
 RGB = NDArray[np.uint8]
@@ -81,6 +82,14 @@ def card(analysis: Analysis) -> Image.Image:
     return canvas
 
 
+def thumbnail_png(analysis: Analysis) -> bytes:
+    """Return the slice with the largest lesion, else the middle one, cropped to the chest, as PNG."""
+    slices = analysis.report.slices
+    worst = max(slices, key=lambda one: one.lesion_mm2)
+    index = worst.index if worst.lesion_mm2 > 0 else len(slices) // 2
+    return _png(_cropped(analysis, index, THUMBNAIL_PX))
+
+
 def headline(report: Report) -> str:
     """Return verdict, grade and share in one line."""
     assessment = report.assessment
@@ -124,13 +133,16 @@ def _spread(analysis: Analysis, count: int) -> NDArray[np.intp]:
 
 
 def _tile(analysis: Analysis, index: int) -> Image.Image:
-    picture = overlay(analysis.volume.voxels[index], analysis.lungs[index], analysis.lesions[index])
-    rows, columns = _square_around(analysis.lungs)
-    tile = Image.fromarray(picture[rows, columns]).resize(
-        (TILE_PX, TILE_PX), Image.Resampling.BICUBIC
-    )
+    tile = _cropped(analysis, index, TILE_PX)
     _write(tile, (8, TILE_PX - TEXT_PX - 10), f"slice {index}", TEXT_PX, MUTED)
     return tile
+
+
+def _cropped(analysis: Analysis, index: int, side_px: int) -> Image.Image:
+    picture = overlay(analysis.volume.voxels[index], analysis.lungs[index], analysis.lesions[index])
+    rows, columns = _square_around(analysis.lungs)
+    square = Image.fromarray(picture[rows, columns])
+    return square.resize((side_px, side_px), Image.Resampling.BICUBIC)
 
 
 def _square_around(lungs: NDArray[np.uint8]) -> tuple[slice, slice]:

@@ -16,7 +16,7 @@ from hilum.findings import Analysis
 from hilum.jobs import Progress, Stage
 from hilum.masks import pack_masks
 from hilum.nifti import write_nifti
-from hilum.render import montage_png
+from hilum.render import montage_png, thumbnail_png
 from hilum.storage import StudyStore
 
 
@@ -39,12 +39,13 @@ MASKS: Final = Kind("masks", "masks.zip", "application/zip")
 LESIONS: Final = Kind("lesions", "lesions.nii.gz", "application/gzip")
 LUNGS: Final = Kind("lungs", "lungs.nii.gz", "application/gzip")
 MONTAGE: Final = Kind("montage", "montage.png", "image/png")
+THUMBNAIL: Final = Kind("thumbnail", "thumbnail.png", "image/png")
 REPORT: Final = Kind("report", "report.json", "application/json")
 """Written last: it tells how long the others took."""
 
 DICOM: Final = {name: Kind(name, f"{name}.dcm", "application/dicom") for name in RESULTS}
 
-KINDS: Final = (MASKS, LESIONS, LUNGS, MONTAGE, *DICOM.values(), REPORT)
+KINDS: Final = (MASKS, LESIONS, LUNGS, MONTAGE, THUMBNAIL, *DICOM.values(), REPORT)
 
 
 def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
@@ -56,6 +57,7 @@ def make_files(analysis: Analysis) -> Iterator[tuple[Kind, bytes]]:
     yield LESIONS, write_nifti(analysis.lesions, analysis.volume.affine)
     yield LUNGS, write_nifti(analysis.lungs, analysis.volume.affine)
     yield MONTAGE, montage_png(analysis)
+    yield THUMBNAIL, thumbnail_png(analysis)
     for name, data in result_objects(analysis):
         yield DICOM[name], data
 

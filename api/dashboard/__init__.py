@@ -7,10 +7,12 @@ from flask import Blueprint, g, redirect, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from api.dashboard.admin import admin
 from api.dashboard.bulk import bulk
 from api.dashboard.case import case
 from api.dashboard.case_files import case_files
 from api.dashboard.cases import cases
+from api.dashboard.feedback import feedback
 from api.dashboard.filters import filters
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
@@ -18,10 +20,13 @@ from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, bulk, case_files, filters, case)
+PAGES: Final = (cases, bulk, case_files, filters, case, feedback, admin)
 """A blueprint for each noun."""
 
-MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)
+MENU: Final = (
+    ("dashboard.cases.index", "Cases", Permission.SEE),
+    ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
+)
 """What the menu leads to: the view, its name, and who has it in their menu."""
 
 for _page in PAGES:

@@ -27,7 +27,6 @@ Columns = Mapping[str, Callable[[Line], Any]]
 COLUMNS: Final[Columns] = {
     "job_id": lambda line: str(line.case.job.id),
     "hospital": lambda line: line.case.tenant,
-    "accession_number": lambda line: line.case.study.accession_number,
     "study_uid": lambda line: line.case.study.study_uid,
     "study_date": lambda line: line.case.study.study_date,
     "scanner": lambda line: line.case.row.scanner,
@@ -47,8 +46,9 @@ COLUMNS: Final[Columns] = {
 }
 
 OF_PATIENTS: Final[Columns] = {
-    "patient_name": lambda line: line.patient,
-    "patient_id": lambda line: line.number,
+    "patient_name": lambda line: line.patient and line.patient.name,
+    "patient_id": lambda line: line.patient and line.patient.number,
+    "accession_number": lambda line: line.patient and line.patient.accession_number,
 }
 """For those who know patients somewhere; empty where they do not."""
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.dashboard.patient import Patient
 from api.person import note, person
 from db.cases import Case, Sight
 from db.tables import CaseRow, JobRow
 from hilum.audit import Action
-from hilum.dicom.attributes import text_of
 from hilum.people import Permission
 
 
@@ -30,22 +30,15 @@ class Line:
     may_act: bool
 
     @property
-    def patient(self) -> str | None:
-        """Name of the patient as people write it, "" where the study has none; None where hidden."""
-        if not self.case.is_known:
-            return None
-        name = text_of(self.case.study.attributes or {}, "PatientName") or ""
-        return " ".join(part for part in name.split("^") if part.strip())
-
-    @property
-    def number(self) -> str | None:
-        """PatientID; None where hidden."""
-        return (self.case.study.patient_id or "") if self.case.is_known else None
+    def patient(self) -> Patient | None:
+        """Whose study it is; None where they may not know."""
+        return Patient.of(self.case.study) if self.case.is_known else None
 
     @property
     def label(self) -> str:
-        """What the case is called where its line alone is read aloud."""
-        return self.patient or self.number or f"case {self.case.job.id}"
+        """What the case is called where its line is read aloud."""
+        patient = self.patient
+        return (patient and (patient.name or patient.number)) or f"case {self.case.job.id}"
 
 
 def sight() -> Sight:

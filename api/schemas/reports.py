@@ -26,6 +26,8 @@ class ReportLinksJSON(Schema):
     job = text("The job that made it.", required=True)
     study = text("What was read.", required=True)
     montage = text("PNG of slices with their masks.", required=True)
+    thumbnail = text("Small PNG of the slice with the largest lesion.", required=True)
+    volume = text("NIfTI of the series that was read.", required=True)
     lesions = text("NIfTI mask of lesion classes.", required=True)
     lungs = text("NIfTI mask of the lungs.", required=True)
     segmentation = text("DICOM Segmentation of the lesions.", required=True)

@@ -3,6 +3,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -85,12 +86,7 @@ def read_slice(
         UnknownSlice: it has no such frame.
         SeriesError: its subclass names what is wrong with the image.
     """
-    with quiet():
-        header = read_header(path)
-    if header is None:
-        raise NoDicom("The file is not a DICOM instance with its three UIDs.")
-    check_kind(_one_series([header]))
-    instance = _frame_of(header.instance, frame)
+    instance = _frame_of(_ct_instance(path), frame)
     if instance.pixel_spacing_mm is None:
         raise MissingSpacing(f"Instance {instance.sop_instance_uid} has no usable pixel spacing.")
     turn = _slice_turn(instance)
@@ -99,10 +95,39 @@ def read_slice(
     return image, (across, down) if turn.transpose else (down, across)
 
 
+def read_slices(places: Iterable[tuple[Path, int]]) -> Iterator[NDArray[np.int16]]:
+    """Yield the slices of a volume in Hounsfield units, [y, x], one at a time and never all.
+
+    Args:
+        places: file and frame, from 0, of each slice of one series, in the order of its volume.
+
+    Raises:
+        NoDicom, NoCtSeries, UnknownSlice, SeriesError: as `read_slice`, when that slice's turn comes.
+    """
+    # An enhanced instance has the header of all its frames.
+    instance_of = cache(_ct_instance)
+    turn: Turn | None = None
+    with Images() as images:
+        for path, frame in places:
+            instance = _frame_of(instance_of(path), frame)
+            # As in a volume, the first slice says it for all.
+            turn = turn or _slice_turn(instance)
+            yield turn.apply(images.read_hu(instance))
+
+
 def same_image(one: Instance, other: Instance) -> bool:
     """Tell whether two instances hold the same Hounsfield units."""
     with Images() as images:
         return np.array_equal(images.read_hu(one), images.read_hu(other))
+
+
+def _ct_instance(path: Path) -> Instance:
+    with quiet():
+        header = read_header(path)
+    if header is None:
+        raise NoDicom("The file is not a DICOM instance with its three UIDs.")
+    check_kind(_one_series([header]))
+    return header.instance
 
 
 def _frame_of(instance: Instance, frame: int | None) -> Instance:

@@ -23,7 +23,7 @@ from hilum.findings import Report, SliceBurden
 from hilum.masks import pack_masks
 from hilum.nifti import write_nifti
 from hilum.phantom import Phantom
-from hilum.render import overlay_png
+from hilum.render import overlay_png, thumbnail_png
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.analyses import analysis_of
@@ -137,6 +137,7 @@ def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes, Attributes | Non
     yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine), None
     yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine), None
     yield "montage", "image/png", picture, None
+    yield "thumbnail", "image/png", thumbnail_png(analysis_of(phantom)), None
     for name, data in result_objects(analysis_of(phantom)):
         yield name, "application/dicom", data, read_attributes(data)
 

@@ -12,6 +12,7 @@ from cli.checks import (
     check_database,
     check_networks,
     check_queue,
+    check_scripts,
     check_storage,
     check_timeouts,
     check_upkeep,
@@ -146,7 +147,15 @@ def test_without_settings_the_machine_is_examined_and_the_status_is_2(
     assert result.exit_code == 2
     assert found["settings"] == "fail"
     assert found["decoders"] == "ok"
+    assert found["scripts"] == "ok"
     assert found["weights resnet50"] == "ok"
+
+
+def test_scripts_that_pages_lack_are_named_with_what_to_do() -> None:
+    found = check_scripts(["htmx.org/htmx.min.js"])
+
+    assert found.health is Health.WARN
+    assert "htmx.org/htmx.min.js: run `make install`" in found.detail
 
 
 def test_upkeep_is_missed_where_there_is_none_and_where_it_stopped(

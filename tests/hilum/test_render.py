@@ -8,9 +8,19 @@ from PIL import Image
 
 from hilum.catalogue import CONSOLIDATION, GROUND_GLASS
 from hilum.findings import Analysis
-from hilum.render import LUNG_COLOR, card_png, headline, montage_png, overlay, overlay_png
+from hilum.render import (
+    LUNG_COLOR,
+    _cropped,
+    _png,
+    card_png,
+    headline,
+    montage_png,
+    overlay,
+    overlay_png,
+    thumbnail_png,
+)
 from tests.analyses import analysis_of
-from tests.phantoms import chest, healthy
+from tests.phantoms import SLICES, chest, healthy
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +74,22 @@ def test_a_montage_of_a_study_without_lungs_is_still_drawn(analysis: Analysis) -
     nothing = analysis_of(healthy(), lungs=np.zeros_like(analysis.lungs))
 
     assert opened(montage_png(nothing)).width == 4 * 320
+
+
+def test_a_thumbnail_is_small_and_shows_the_slice_with_the_largest_lesion(
+    analysis: Analysis,
+) -> None:
+    picture = opened(thumbnail_png(analysis))
+
+    coloured = np.asarray(picture).astype(int)
+    assert picture.size == (128, 128)
+    assert np.count_nonzero(coloured[..., 2] - coloured[..., 0] > 40) > 30
+
+
+def test_a_thumbnail_of_a_healthy_chest_shows_the_middle() -> None:
+    healthy_one = analysis_of(healthy())
+
+    assert thumbnail_png(healthy_one) == _png(_cropped(healthy_one, SLICES // 2, 128))
 
 
 def test_the_card_shows_the_slice_with_the_largest_lesion(analysis: Analysis) -> None:

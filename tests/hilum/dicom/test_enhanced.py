@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from highdicom.legacy import LegacyConvertedEnhancedCTImage
 from highdicom.seg import segread
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import (
@@ -28,7 +29,7 @@ from hilum.dicom.maker import to_bytes
 from hilum.dicom.multiframe import MultiFrame
 from hilum.dicom.quality import Outcome, score_series
 from hilum.dicom.quiet import quiet
-from hilum.dicom.read import read_slice, read_study, read_volume
+from hilum.dicom.read import read_slice, read_slices, read_study, read_volume
 from hilum.dicom.seg import segment_numbers, segmentation
 from hilum.dicom.selection import choose_ct_series
 from hilum.errors import HilumError, NoCtSeries, UnknownSlice
@@ -560,3 +561,15 @@ def test_thickness_of_frames_is_handed_on(tmp_path: Path) -> None:
     analysis = analysis_in(phantoms.write(tmp_path, [enhanced(slices)]), chest())
 
     assert {float(one.SliceThickness) for one in analysis.source.headers} == {7.5}
+
+
+def test_frames_one_by_one_are_the_slices_of_the_volume(tmp_path: Path) -> None:
+    slices = chest().datasets()
+    phantoms.write(tmp_path, [enhanced(slices[8:]), enhanced(slices[:8])])
+    volume = read_volume(read_study(tmp_path).series[0])
+    paths = {dcmread(path).SOPInstanceUID: path for path in tmp_path.iterdir()}
+    places = zip(volume.instance_uids, volume.frame_numbers, strict=True)
+
+    frames = list(read_slices((paths[uid], number - 1) for uid, number in places))
+
+    np.testing.assert_array_equal(np.stack(frames), volume.voxels)

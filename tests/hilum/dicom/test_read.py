@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -15,7 +16,7 @@ from pydicom.uid import (
     JPEGLSNearLossless,
 )
 
-from hilum.dicom.read import read_slice, read_study, read_volume
+from hilum.dicom.read import read_slice, read_slices, read_study, read_volume
 from hilum.dicom.selection import choose_ct_series
 from hilum.errors import (
     MissingSpacing,
@@ -291,3 +292,19 @@ def test_every_real_slice_is_read(real_slices: Path) -> None:
     assert len(images) == 30
     # The circle outside the scanner's view is padding, not matter.
     assert all(image.min() == -1024 and image.max() > 200 for image in images)
+
+
+@pytest.mark.parametrize("way", ["as it is", "turned", "transposed"])
+def test_slices_one_by_one_are_those_of_the_volume(tmp_path: Path, way: str) -> None:
+    datasets = chest().datasets()
+    if way == "turned":
+        datasets = phantoms.turned(datasets, rows=-1, columns=-1)
+    if way == "transposed":
+        datasets = phantoms.transposed(datasets)
+    phantoms.write(tmp_path, datasets)
+    volume = read(tmp_path)
+    paths = {dcmread(path).SOPInstanceUID: path for path in tmp_path.iterdir()}
+
+    slices = list(read_slices((paths[uid], 0) for uid in volume.instance_uids))
+
+    np.testing.assert_array_equal(np.stack(slices), volume.voxels)
