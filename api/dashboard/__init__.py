@@ -9,10 +9,13 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from api.dashboard.admin import admin
+from api.dashboard.bulk import bulk
 from api.dashboard.case import case
+from api.dashboard.case_files import case_files
 from api.dashboard.cases import cases
 from api.dashboard.compare import compare
 from api.dashboard.feedback import feedback
+from api.dashboard.filters import filters
 from api.dashboard.insights import insights
 from api.dashboard.send import send
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
@@ -21,7 +24,7 @@ from hilum.people import Permission
 
 dashboard = APIBlueprint("dashboard", __name__, enable_openapi=False)
 
-PAGES: Final = (cases, case, feedback, send, admin, compare, insights)
+PAGES: Final = (cases, case, feedback, send, admin, compare, insights, bulk, case_files, filters)
 """A blueprint for each noun."""
 
 MENU: Final = (
