@@ -1,29 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may be done with jobs that are there, one by one or many at once."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from sqlalchemy.orm import Session
 
-from api.auth import by_key, caller, tenant_id
-from api.intake import submit
+from api.auth import access, by_key, tenant_id
+from api.deeds import Tally, Wishes, act, act_on_each
 from api.jobs import answer_job
-from api.orders import Order
 from api.parts import parts
 from api.schemas.actions import Action, BulkJSON, DoneJSON, PriorityJSON, RerunJSON
 from api.schemas.jobs import JobHeaders, JobJSON
-from db.admission import check_queue
-from db.changes import cancel_job, prioritise_job, retry_job
 from db.jobs import JobFilter, count_jobs_after, job_for, list_jobs
 from db.pages import Page
-from db.reports import regrade_report
-from hilum.errors import HilumError
-from hilum.grading import MOSMED, thresholds_named
-from hilum.jobs import Priority
+from db.thresholds import thresholds_named
 
 actions = APIBlueprint("actions", __name__, url_prefix="/v1/jobs", tag="Jobs")
 
@@ -32,58 +23,6 @@ QUOTA: Final = "The hospital has as much as it may have."
 
 OLDEST_FIRST: Final = "created_at"
 """What is tried again keeps its order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deed:
-    """What was done with a job.
-
-    Attributes:
-        made: the job that runs its study again; None of what is done with the job itself.
-        is_due: whether a worker is wanted.
-    """
-
-    made: UUID | None = None
-    is_due: bool = False
-
-
-Wishes = Mapping[str, Any]
-"""The fields of a request that belong to its action."""
-
-Act = Callable[[Session, UUID, Wishes], Deed]
-"""Does something with one job, in a transaction of its own."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of many jobs.
-
-    Attributes:
-        deeds: by the jobs they were done with, in order.
-        refused: of the others, why.
-        left: jobs that were not reached.
-        next_cursor: where they begin.
-    """
-
-    deeds: dict[UUID, Deed] = field(default_factory=dict)
-    refused: list[dict[str, Any]] = field(default_factory=list)
-    left: int = 0
-    next_cursor: str | None = None
-
-    @property
-    def due(self) -> int:
-        """How many workers are wanted."""
-        return sum(deed.is_due for deed in self.deeds.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as it is answered."""
-        return {
-            "done": list(self.deeds),
-            "made": [deed.made for deed in self.deeds.values() if deed.made is not None],
-            "refused": self.refused,
-            "left": self.left,
-            "next_cursor": self.next_cursor,
-        }
 
 
 # ── Of one job ────────────────────────────────────────────────────────────────────────────────
@@ -132,10 +71,7 @@ def rerun(job_id: UUID, wishes: dict[str, Any]) -> tuple[Any, int, dict[str, str
 def _act_on_one(
     action: Action, job_id: UUID, wishes: Wishes, status: int
 ) -> tuple[Any, int, dict[str, str]]:
-    with parts().sessions.begin() as session:
-        deed = ACTS[action](session, job_id, wishes)
-    if deed.is_due:
-        parts().bell.ring()
+    deed = act(action, access(), job_id, wishes)
     with parts().sessions.begin() as session:
         job = job_for(session, tenant_id(), deed.made or job_id)
     return answer_job(job, status)
@@ -156,7 +92,8 @@ def act_on_many(asked: dict[str, Any]) -> dict[str, Any]:
     """
     if asked["action"] is Action.REGRADE:
         # Said once, not of each job.
-        thresholds_named(asked.get("thresholds", MOSMED.version))
+        with parts().sessions.begin() as session:
+            thresholds_named(session, asked.get("thresholds"))
     tally = _of_these(asked) if "job_ids" in asked else _of_found(asked)
     if tally.due:
         parts().bell.ring(tally.due)
@@ -165,7 +102,7 @@ def act_on_many(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _of_these(asked: Wishes) -> Tally:
     tally = Tally()
-    _act_on_each(asked["job_ids"], asked, tally)
+    act_on_each(asked["action"], access(), asked["job_ids"], asked, tally)
     return tally
 
 
@@ -176,7 +113,8 @@ def _of_found(asked: Wishes) -> Tally:
         page = Page(cursor, limit, OLDEST_FIRST)
         with parts().sessions.begin() as session:
             found = list_jobs(session, tenant_id(), chosen, page)
-        _act_on_each((job.id for job in found.rows), asked, tally)
+        job_ids = (job.id for job in found.rows)
+        act_on_each(asked["action"], access(), job_ids, asked, tally)
         if found.next_cursor is None:
             tally.next_cursor = None
             return tally
@@ -185,59 +123,3 @@ def _of_found(asked: Wishes) -> Tally:
     with parts().sessions.begin() as session:
         tally.left = count_jobs_after(session, tenant_id(), chosen, rest)
     return tally
-
-
-def _act_on_each(job_ids: Iterable[UUID], asked: Wishes, tally: Tally) -> None:
-    act = ACTS[asked["action"]]
-    for job_id in dict.fromkeys(job_ids):
-        try:
-            with parts().sessions.begin() as session:
-                tally.deeds[job_id] = act(session, job_id, asked)
-        except HilumError as error:
-            refusal = {"id": job_id, "code": error.code, "message": error.message}
-            tally.refused.append(refusal)
-
-
-# ── What is done ──────────────────────────────────────────────────────────────────────────────
-
-
-def _cancel(session: Session, job_id: UUID, _wishes: Wishes) -> Deed:
-    cancel_job(session, tenant_id(), job_id, by=caller())
-    return Deed()
-
-
-def _retry(session: Session, job_id: UUID, _wishes: Wishes) -> Deed:
-    job = retry_job(session, tenant_id(), job_id, by=caller())
-    # Afterwards: it is one of those that wait by then, and the youngest. A refusal undoes it all.
-    check_queue(session, job.priority, max_age_s=parts().settings.max_queue_age_s)
-    return Deed(is_due=True)
-
-
-def _prioritise(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
-    prioritise_job(session, tenant_id(), job_id, wishes["priority"], by=caller())
-    # A worker that is kept for urgent jobs has not heard of it.
-    return Deed(is_due=wishes["priority"] is Priority.STAT)
-
-
-def _rerun(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
-    job = job_for(session, tenant_id(), job_id)
-    named = {"network": wishes["network"]} if "network" in wishes else {}
-    fields = {"pipeline": job.pipeline, "priority": wishes.get("priority", job.priority)} | named
-    order = Order.of(tenant_id(), fields, idempotency_key=None, settings=parts().settings)
-    made, outlook = submit(session, order, job.study_id, job.slice_count)
-    return Deed(made.id, is_due=outlook is not None)
-
-
-def _regrade(session: Session, job_id: UUID, wishes: Wishes) -> Deed:
-    thresholds = thresholds_named(wishes.get("thresholds", MOSMED.version))
-    regrade_report(session, tenant_id(), job_id, thresholds, by=caller())
-    return Deed()
-
-
-ACTS: Final[Mapping[Action, Act]] = {
-    Action.CANCEL: _cancel,
-    Action.RETRY: _retry,
-    Action.PRIORITISE: _prioritise,
-    Action.RERUN: _rerun,
-    Action.REGRADE: _regrade,
-}

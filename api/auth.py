@@ -39,7 +39,7 @@ class Access:
 class KeyOrPerson(APIKeyCookieAuth):
     """An API key as bearer token, or the cookie of somebody who is signed in."""
 
-    def get_auth(self) -> Authorization | None:
+    def get_auth(self) -> Authorization | None:  # type: ignore[override]  # it may be absent, whatever its types say
         """Return what the request carries; a key goes before a cookie."""
         found: Authorization | None = by_key.get_auth()
         if found is None and (token := request.cookies.get(cookie_name())):
@@ -87,9 +87,9 @@ by_key.error_processor(_refuse)
 by_key_or_person.error_processor(_refuse)
 
 
-def access() -> Access | Person:
-    """Return who calls."""
-    found: Access | Person = g.flask_httpauth_user
+def access() -> Access:
+    """Return what the key that was used may see."""
+    found: Access = g.flask_httpauth_user
     return found
 
 
@@ -100,8 +100,7 @@ def caller() -> str:
 
 def tenant_id() -> UUID:
     """Return the hospital whose key was used."""
-    found: Access = g.flask_httpauth_user
-    return found.tenant_id
+    return access().tenant_id
 
 
 def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
@@ -111,7 +110,7 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
         UnknownJob: there is none, or it is another hospital's.
         NotPermitted: the role of the person does not allow this.
     """
-    found = access()
+    found: Access | Person = g.flask_httpauth_user
     if isinstance(found, Access):
         return found.tenant_id
     with parts().sessions.begin() as session:

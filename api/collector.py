@@ -106,6 +106,15 @@ GAUGES: Final = (
         lambda seen, stall_s: _one(seen.flow.is_stalled(stall_s)),
     ),
     Gauge(
+        "hilum_queue_paused",
+        "What people have paused: `everything` 0 or 1, and how many hospitals by themselves.",
+        ("of",),
+        lambda seen, _: {
+            ("everything",): seen.flow.paused,
+            ("hospitals",): seen.flow.paused_hospitals,
+        },
+    ),
+    Gauge(
         "hilum_last_claim_seconds",
         "Since a worker last took a job; absent before the first.",
         (),

@@ -8,12 +8,14 @@ from typing import Any, Final
 import structlog
 from apiflask import APIBlueprint
 from flask import Response
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import problem
 from api.orders import find_usual
 from api.parts import Parts, parts
 from api.schemas.service import HealthJSON
+from db.pauses import all_paused
 from db.queue import check_flow
 from db.schema import check_migrated
 from hilum import __version__
@@ -34,6 +36,11 @@ def _check_disk(of: Parts) -> None:
 
 def _check_network(of: Parts) -> None:
     find_usual(of.settings, CT_LESIONS)
+
+
+def _is_paused(of: Parts) -> bool:
+    with of.sessions.begin() as session:
+        return bool(session.scalar(select(all_paused())))
 
 
 def _check_workers(of: Parts) -> None:
@@ -68,7 +75,7 @@ def ready() -> dict[str, Any] | Response:
     """
     troubles = find_troubles(parts())
     if not troubles:
-        return {"status": "ok", "version": __version__}
+        return {"status": "ok", "version": __version__, "paused": _is_paused(parts())}
     log.warning("health.not_ready", **troubles)
     return problem(
         HTTPStatus.SERVICE_UNAVAILABLE,

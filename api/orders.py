@@ -14,7 +14,7 @@ from marshmallow import RAISE, ValidationError
 from api.callbacks import check_callback
 from api.errors import explain
 from hilum.catalogue import CT_LESIONS, PipelineCard, pipeline_card
-from hilum.errors import InvalidRequest, MissingSetting, UnknownNetwork
+from hilum.errors import InvalidRequest, MissingSetting, NetworkAbsent, UnknownNetwork
 from hilum.jobs import Priority
 from hilum.registry import Entry, Registry
 from hilum.settings import Settings
@@ -152,6 +152,15 @@ def find_usual(settings: Settings, pipeline: PipelineCard) -> Entry:
         return _find(settings.network, settings, pipeline)
     except UnknownNetwork as error:
         raise MissingSetting(f"HILUM_NETWORK: {error.message}") from error
+
+
+def networks_for(pipeline: str, settings: Settings) -> list[str]:
+    """Return what a pipeline may be run by, each as `name@version`; none while that is not known."""
+    try:
+        entries = Registry.at(settings.weights).entries(pipeline_card(pipeline))
+    except NetworkAbsent:
+        return []
+    return [entry.id for entry in entries]
 
 
 def _find(asked: str, settings: Settings, pipeline: PipelineCard) -> Entry:

@@ -17,19 +17,19 @@ from api.schemas.actions import ThresholdsJSON
 from api.schemas.fields import CSV, Responses, file_responses
 from api.schemas.reports import ReportJSON, ReportsJSON
 from api.volume import NIFTI, volume_response
+from db.regrades import regrade_report
 from db.reports import (
     ReportFilter,
     artifact_for,
     iterate_reports,
     list_reports,
-    regrade_report,
     report_for,
 )
 from db.studies import instance_by_uid, keys_by_uid
 from db.tables import ArtifactRow, InstanceRow, ReportRow
+from db.thresholds import thresholds_named
 from hilum.dicom.read import read_slice
 from hilum.errors import UnknownSlice
-from hilum.grading import thresholds_named
 from hilum.masks import read_mask
 from hilum.people import Permission
 from hilum.render import overlay_png
@@ -87,8 +87,8 @@ def regrade(job_id: UUID, asked: dict[str, str]) -> dict[str, Any]:
 
     One that these thresholds graded stays as it is. What was sent to archives is not sent again.
     """
-    thresholds = thresholds_named(asked["thresholds"])
     with parts().sessions.begin() as session:
+        thresholds = thresholds_named(session, asked.get("thresholds"))
         return _report(regrade_report(session, tenant_id(), job_id, thresholds, by=caller()))
 
 

@@ -48,6 +48,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, tuple[str, str]]]] = {
         "webhooks": ("cli.webhooks:webhooks", "Name the servers that are told how jobs ended."),
         "audit": ("cli.audit:audit", "Show who did what, and whether anybody changed that since."),
         "workers": ("cli.workers:workers", "List the processes that run jobs."),
+        "thresholds": ("cli.thresholds:thresholds", "List, add and choose the cuts behind grades."),
         "regrade": ("cli.regrade:regrade", "Grade kept reports anew, without a GPU."),
         "deidentify": ("cli.deidentify:deidentify", "Write studies without their patients."),
         "openapi": ("cli.openapi:openapi", "Print the description of the HTTP API."),

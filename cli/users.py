@@ -23,9 +23,9 @@ role_option = click.option(
 tenant_option = click.option("--tenant", help="In this hospital alone; else in all of them.")
 url_option = click.option(
     "--url",
-    envvar="HILUM_URL",
+    envvar="HILUM_API_URL",
     default=lambda: Home(DEFAULT_HOME).url or "https://your-hilum.example",
-    help="Address that people open Hilum at; else HILUM_URL, else that of the `hilum serve` here.",
+    help="Address that people open Hilum at; else HILUM_API_URL, else that of the `hilum serve` here.",
 )
 
 

@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, case, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from db.attempts import CRASH, LAST, Crash, last_signs
 from db.clock import from_now
 from db.deliveries import queue_deliveries
 from db.reports import save_report
@@ -210,9 +211,19 @@ def finish_job(
     add_results(session, ended[0], objects)
 
 
-def fail_job(session: Session, claim: Claim, code: str, message: str) -> bool:
-    """End a job that cannot succeed; False when it is no longer this claim's to end."""
-    return bool(_fail(session, State.RUNNING, code, message, claim.holds))
+def fail_job(
+    session: Session, claim: Claim, code: str, message: str, *, crash: Crash | None = None
+) -> bool:
+    """End a job that cannot succeed; False when it is no longer this claim's to end.
+
+    Args:
+        session: one transaction.
+        claim: the hold to let go.
+        code: of the error.
+        message: one sentence without patient data.
+        crash: where it arose.
+    """
+    return bool(_fail(session, State.RUNNING, code, message, claim.holds, crash=crash))
 
 
 def cancel_running(session: Session, claim: Claim) -> bool:
@@ -221,7 +232,13 @@ def cancel_running(session: Session, claim: Claim) -> bool:
 
 
 def give_back(
-    session: Session, claim: Claim, reason: str, *, max_attempts: int, wait_s: float = 0.0
+    session: Session,
+    claim: Claim,
+    reason: str,
+    *,
+    max_attempts: int,
+    wait_s: float = 0.0,
+    crash: Crash | None = None,
 ) -> bool:
     """Put a job back into the queue for another attempt, or fail it where it had all of them.
 
@@ -233,11 +250,13 @@ def give_back(
         reason: one sentence without patient data.
         max_attempts: the last of them fails the job.
         wait_s: nobody takes the job before then.
+        crash: where the trouble arose.
     """
     spent = claim.holds & (JobRow.attempts >= max_attempts)
     cancelled = _cancel_if_asked(session, claim.holds)
-    failed = _give_up(session, State.RUNNING, spent, reason=reason)
-    return bool(cancelled + failed + _queue_again(session, reason, claim.holds, wait_s=wait_s))
+    failed = _give_up(session, State.RUNNING, spent, reason=reason, crash=crash)
+    queued = _queue_again(session, reason, claim.holds, wait_s=wait_s, more=_told(crash))
+    return bool(cancelled + failed + queued)
 
 
 def hand_back(session: Session, claim: Claim, reason: str) -> bool:
@@ -310,6 +329,7 @@ def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
     or the system for want of memory, may kill the next one too.
     """
     overdue = JobRow.lease_until < func.now()
+    last = last_signs(session, overdue)
     cancelled = _cancel_if_asked(session, overdue)
     quarantined = take_step(
         session,
@@ -317,11 +337,19 @@ def take_back_overdue(session: Session, *, max_attempts: int) -> list[JobRow]:
         State.QUARANTINED,
         overdue,
         JobRow.attempts >= max_attempts,
-        detail={"code": WORKER_LOST},
+        detail=lambda job: {"code": WORKER_LOST, LAST: last.get(job.id)},
         error_code=WORKER_LOST,
         error_message="Its last worker was lost, as the kernel kills one for want of memory or a fault does.",
     )
-    return cancelled + quarantined + _queue_again(session, "The worker was lost.", overdue)
+    queued = take_step(
+        session,
+        State.RUNNING,
+        State.QUEUED,
+        overdue,
+        detail=lambda job: {"reason": "The worker was lost.", LAST: last.get(job.id)},
+        **START_OVER | {"retry_at": from_now(0.0)},
+    )
+    return cancelled + quarantined + queued
 
 
 def _queue_again(
@@ -360,14 +388,28 @@ def _runs_somewhere(claim: Claim, *, within_s: float) -> ColumnElement[bool]:
 
 
 def _give_up(
-    session: Session, before: State, *conditions: ColumnElement[bool], reason: str = ""
+    session: Session,
+    before: State,
+    *conditions: ColumnElement[bool],
+    reason: str = "",
+    crash: Crash | None = None,
 ) -> list[JobRow]:
     message = f"The job was tried as often as it may be. {reason}".strip()
-    return _fail(session, before, EXHAUSTED, message, *conditions)
+    return _fail(session, before, EXHAUSTED, message, *conditions, crash=crash)
 
 
 def _fail(
-    session: Session, before: State, code: str, message: str, *conditions: ColumnElement[bool]
+    session: Session,
+    before: State,
+    code: str,
+    message: str,
+    *conditions: ColumnElement[bool],
+    crash: Crash | None = None,
 ) -> list[JobRow]:
     why: dict[str, Any] = {"error_code": code, "error_message": message}
-    return take_step(session, before, State.FAILED, *conditions, detail={"code": code}, **why)
+    detail = {"code": code} | _told(crash)
+    return take_step(session, before, State.FAILED, *conditions, detail=detail, **why)
+
+
+def _told(crash: Crash | None) -> dict[str, Any]:
+    return {} if crash is None else {CRASH: dict(crash)}

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
+from db.pauses import is_paused
 from db.tables import JobRow, now
 from db.workers import count_live
 from hilum.jobs import State
@@ -89,6 +90,7 @@ def _groups() -> Select[Any]:
         groups.c.slices,
         served_at.scalar_subquery(),
         groups.c.since,
+        is_paused(groups.c.tenant_id),
     )
 
 
@@ -131,6 +133,7 @@ class Waiting:
         jobs, slices: how many.
         served_at: when a job of the hospital was last begun.
         since: when the first of them began to wait.
+        paused: whether a person has paused them.
     """
 
     tenant_id: UUID
@@ -139,6 +142,7 @@ class Waiting:
     slices: int
     served_at: datetime | None
     since: datetime
+    paused: bool
 
     @property
     def order(self) -> tuple[datetime, datetime]:
@@ -181,7 +185,8 @@ class Survey:
         if job.state is State.RUNNING:
             return Outlook(None, None if speed is None else own_slices * speed)
         place, slices = _ahead(self.groups, job, self.before[job.id])
-        if speed is None or not self.workers:
+        is_paused_now = any(one.paused for one in self.groups if _is_own(one, job))
+        if speed is None or not self.workers or is_paused_now:
             return Outlook(place, None)
         queue_s = speed * (slices + self.begun_slices) / self.workers
         return Outlook(place, max(queue_s, _pause_s(job)) + speed * own_slices)
@@ -237,6 +242,8 @@ def _ahead(groups: list[Waiting], job: JobRow, before: int) -> tuple[int, float]
 
 
 def _served_before(group: Waiting, own: Waiting, before: int) -> int:
+    if group.paused and not own.paused:
+        return 0
     if group.rank != own.rank:
         return group.jobs if group.rank < own.rank else 0
     if group.tenant_id == own.tenant_id:

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Float, cast, exists, func, select
 from sqlalchemy.orm import Session
 
-from db.tables import JobEventRow, JobRow
+from db.pauses import all_paused, is_paused
+from db.tables import JobEventRow, JobRow, PauseRow
 from db.workers import count_live
 from hilum.errors import QueueStalled
 from hilum.jobs import Priority, State
@@ -33,21 +34,27 @@ class Flow:
     """Whether jobs are taken.
 
     Attributes:
-        due_s: how long the job that could have been taken first has waited; None where none waits.
+        due_s: how long the job that could have been taken first has waited; None where none waits
+            or whatever waits is paused.
         claimed_s: since a job was last taken; None where none ever was.
         held: whether a job runs whose worker was heard of within its lease.
         workers: that live and may take jobs.
+        paused: whether a person has paused everything.
+        paused_hospitals: how many they have paused by themselves.
     """
 
     due_s: float | None
     claimed_s: float | None
     held: bool
     workers: int
+    paused: bool = False
+    paused_hospitals: int = 0
 
     def is_stalled(self, stall_s: float) -> bool:
         """Tell whether jobs wait and nobody takes them.
 
-        Workers that are all at work on long jobs are no stall, however long the others wait.
+        Workers that are all at work on long jobs are no stall, however long the others wait; nor is
+        a queue that a person has paused.
         """
         waits = self.due_s is not None and self.due_s > stall_s
         taken = self.claimed_s is not None and self.claimed_s <= stall_s
@@ -89,15 +96,19 @@ def count_tried_before(session: Session) -> int:
 def flow(session: Session) -> Flow:
     """Return whether jobs are taken: one statement, an index each for its parts."""
     due = func.min(func.coalesce(JobRow.retry_at, JobRow.queued_at))
-    waits = select(_seconds_since(due)).where(JobRow.state == State.QUEUED)
+    waits = select(_seconds_since(due)).where(
+        JobRow.state == State.QUEUED, ~is_paused(JobRow.tenant_id)
+    )
     claimed = select(_seconds_since(func.max(JobEventRow.at))).where(
         JobEventRow.event == State.RUNNING.value
     )
     held = exists().where(JobRow.state == State.RUNNING, JobRow.lease_until > func.now())
-    due_s, claimed_s, is_held = session.execute(
-        select(waits.scalar_subquery(), claimed.scalar_subquery(), held)
+    hospitals = select(func.count(PauseRow.tenant_id))
+    parts = (waits.scalar_subquery(), claimed.scalar_subquery(), held)
+    due_s, claimed_s, is_held, paused, paused_hospitals = session.execute(
+        select(*parts, all_paused(), hospitals.scalar_subquery())
     ).one()
-    return Flow(due_s, claimed_s, is_held, count_live(session))
+    return Flow(due_s, claimed_s, is_held, count_live(session), paused, paused_hospitals)
 
 
 def check_flow(session: Session, *, stall_s: float) -> None:

@@ -13,17 +13,11 @@ from sqlalchemy.orm import Session, defer, joinedload
 from db.jobs import job_for
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
 from db.session import Sessions
-from db.steps import record
 from db.tables import ArtifactRow, FindingRow, JobRow, ReportRow, StudyRow
 from hilum.errors import ReportNotReady, UnknownReport
 from hilum.findings import Report
-from hilum.grading import THRESHOLDS, Assessment, Grade, Thresholds, Verdict, assess
-
-REGRADE_CHUNK = 200
-"""Reports read at a time; a document of a long series takes tens of kilobytes."""
-
-BY_COMMAND = "command"
-"""Who asked, where nobody came by the API."""
+from hilum.grading import Assessment, Grade, Verdict
+from hilum.workers import host_of
 
 SORTS: SortColumns = {
     "created_at": ReportRow.created_at,
@@ -69,25 +63,6 @@ FILTERS: Conditions = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Regraded:
-    """A report whose grade or thresholds changed.
-
-    Attributes:
-        job_id: whose report.
-        before, after: thresholds, grade and verdict.
-    """
-
-    job_id: UUID
-    before: tuple[str, str, str]
-    after: tuple[str, str, str]
-
-    @property
-    def verdict_changed(self) -> bool:
-        """Whether the ward would hear something else."""
-        return self.before[-1] != self.after[-1]
-
-
 def save_report(session: Session, job: JobRow, report: Report) -> ReportRow:
     """Keep the report of a job, and return its row."""
     row = ReportRow(
@@ -104,15 +79,18 @@ def save_report(session: Session, job: JobRow, report: Report) -> ReportRow:
         lesion_ml=report.total.lesion_ml,
         lung_ml=report.total.lung_ml,
         seconds_per_slice=report.seconds_per_slice,
+        worker=None if job.worker is None else host_of(job.worker),
+        device=report.network.device,
         document=report.to_json(),
         findings=[FindingRow(**asdict(finding)) for finding in report.findings],
-        **_columns(report.assessment),
+        **assessed(report.assessment),
     )
     session.add(row)
     return row
 
 
-def _columns(assessment: Assessment) -> dict[str, Any]:
+def assessed(assessment: Assessment) -> dict[str, Any]:
+    """Return the columns that a grading makes."""
     return {
         "thresholds": assessment.thresholds,
         "grade": assessment.grade,
@@ -121,15 +99,18 @@ def _columns(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def report_for(session: Session, tenant_id: UUID, job_id: UUID) -> ReportRow:
-    """Return the report of a tenant's job, with its study and findings.
+def report_for(
+    session: Session, tenant_id: UUID, job_id: UUID, *, is_locked: bool = False
+) -> ReportRow:
+    """Return the report of a tenant's job, with its study and findings; locked to be changed.
 
     Raises:
         UnknownJob: there is no such job, or it is another tenant's.
         ReportNotReady: the job has not ended.
         UnknownReport: the job has ended without one.
     """
-    row = session.scalar(_of(tenant_id).where(ReportRow.job_id == job_id))
+    query = _of(tenant_id).where(ReportRow.job_id == job_id)
+    row = session.scalar(query.with_for_update(of=ReportRow) if is_locked else query)
     if row is None:
         raise _not_ready(job_for(session, tenant_id, job_id))
     return row
@@ -185,93 +166,3 @@ def _of(tenant_id: UUID) -> Select[ReportRow]:
         .where(ReportRow.tenant_id == tenant_id)
         .options(joinedload(ReportRow.study))
     )
-
-
-# ── Grading anew ──────────────────────────────────────────────────────────────────────────────
-
-
-def regrade(
-    session: Session,
-    thresholds: Thresholds,
-    *,
-    tenant_id: UUID | None = None,
-    dry_run: bool = False,
-) -> Iterator[Regraded]:
-    """Grade every report that was graded by other thresholds, and yield what changed.
-
-    Args:
-        session: one transaction; nothing is kept unless it commits.
-        thresholds: the cuts to use.
-        tenant_id: only this hospital's; None takes all.
-        dry_run: change nothing.
-    """
-    last = UUID(int=0)
-    while rows := _graded_otherwise(session, thresholds, tenant_id, last):
-        for row in rows:
-            yield _regrade_one(session, row, thresholds, by=BY_COMMAND, dry_run=dry_run)
-        last = rows[-1].id
-        session.flush()
-        # A whole archive of documents must not gather in memory.
-        session.expunge_all()
-
-
-def regrade_report(
-    session: Session, tenant_id: UUID, job_id: UUID, thresholds: Thresholds, *, by: str
-) -> ReportRow:
-    """Grade the report of a tenant's job, unless these thresholds did; return its row.
-
-    Raises:
-        UnknownJob: there is no such job, or it is another tenant's.
-        ReportNotReady: the job has not ended.
-        UnknownReport: the job has ended without one.
-    """
-    of_job = _of(tenant_id).where(ReportRow.job_id == job_id)
-    row = session.scalar(of_job.with_for_update(of=ReportRow))
-    if row is None:
-        raise _not_ready(job_for(session, tenant_id, job_id))
-    if row.thresholds != thresholds.version:
-        _regrade_one(session, row, thresholds, by=by)
-    return row
-
-
-def _graded_otherwise(
-    session: Session, thresholds: Thresholds, tenant_id: UUID | None, last: UUID
-) -> list[ReportRow]:
-    query = select(ReportRow).where(ReportRow.id > last, ReportRow.thresholds != thresholds.version)
-    if tenant_id is not None:
-        query = query.where(ReportRow.tenant_id == tenant_id)
-    return list(session.scalars(query.order_by(ReportRow.id).limit(REGRADE_CHUNK)))
-
-
-def _regrade_one(
-    session: Session, row: ReportRow, thresholds: Thresholds, *, by: str, dry_run: bool = False
-) -> Regraded:
-    assessment = _assess_anew(row, thresholds)
-    before = (row.thresholds, row.grade, row.verdict)
-    after = (assessment.thresholds, str(assessment.grade), str(assessment.verdict))
-    if not dry_run:
-        for column, value in _columns(assessment).items():
-            setattr(row, column, value)
-        # A changed part of a JSON value is only noticed as a new value.
-        row.document = row.document | {"assessment": asdict(assessment)}
-        steps = {"by": by, "before": before, "after": after}
-        record(session, row.job_id, "regraded", steps)
-    return Regraded(row.job_id, before, after)
-
-
-def _assess_anew(row: ReportRow, thresholds: Thresholds) -> Assessment:
-    document = row.document
-    shares = {
-        "share": document["total"]["share"],
-        "share_right": document["right"]["share"],
-        "share_left": document["left"]["share"],
-    }
-    # The old thresholds' own sentences go with them; what is left are the pipeline's doubts.
-    old = (
-        assess(**shares, thresholds=THRESHOLDS[row.thresholds])
-        if row.thresholds in THRESHOLDS
-        else None
-    )
-    said = old.review if old else ()
-    doubts = tuple(text for text in document["assessment"]["review"] if text not in said)
-    return assess(**shares, doubts=doubts, thresholds=thresholds)

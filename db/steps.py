@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one place where a job's state is written: one guarded statement, an event, and the news of it."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -31,7 +32,7 @@ def take_step(
     before: State,
     after: State,
     *conditions: ColumnElement[bool],
-    detail: dict[str, Any] | None = None,
+    detail: dict[str, Any] | Callable[[JobRow], dict[str, Any]] | None = None,
     report: Report | None = None,
     **values: Any,
 ) -> list[JobRow]:
@@ -46,7 +47,7 @@ def take_step(
         before: the state a job must be in.
         after: the state it goes to.
         conditions: beside the state, such as the id or the claim token.
-        detail: kept with the event.
+        detail: kept with the event; or what makes it of each job.
         report: of the one job that has succeeded.
         values: further columns to write.
 
@@ -65,7 +66,7 @@ def take_step(
         .execution_options(synchronize_session=False, populate_existing=True)
     ).all()
     for job in moved:
-        record(session, job.id, after, detail)
+        record(session, job.id, after, detail(job) if callable(detail) else detail)
         if job.is_final:
             queue_notices(session, job, report)
     return list(moved)

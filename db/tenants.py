@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
+from db.scope import Scope
 from db.tables import KeyRow, TenantRow, now
 from hilum.dicom.deidentify import POLICY, Policy
-from hilum.errors import InvalidRequest
+from hilum.errors import InvalidRequest, UnknownKey, UnknownTenant
 
 KEY_PREFIX = "hilum_"
 """Lets a scanner of leaked secrets, and a person, recognise a key."""
@@ -50,6 +52,25 @@ def tenant_named(session: Session, name: str) -> TenantRow:
     tenant = find_tenant(session, name)
     if tenant is None:
         raise InvalidRequest(f"There is no tenant {name!r}.")
+    return tenant
+
+
+def tenants_in(session: Session, scope: Scope) -> list[TenantRow]:
+    """Return the hospitals of a scope by name."""
+    held = select(TenantRow).where(scope.holds(TenantRow.id))
+    return list(session.scalars(held.order_by(TenantRow.name)))
+
+
+def tenant_in(session: Session, scope: Scope, tenant_id: UUID) -> TenantRow:
+    """Return a hospital of a scope.
+
+    Raises:
+        UnknownTenant: there is none with this id, or it is outside.
+    """
+    held = select(TenantRow).where(scope.holds(TenantRow.id), TenantRow.id == tenant_id)
+    tenant = session.scalar(held)
+    if tenant is None:
+        raise UnknownTenant(f"There is no hospital {tenant_id} that you could change.")
     return tenant
 
 
@@ -121,6 +142,44 @@ def new_key(session: Session, tenant_name: str, label: str) -> str:
     tenant = tenant_named(session, tenant_name)
     key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
     session.add(KeyRow(tenant_id=tenant.id, label=label, sha256=_digest(key)))
+    return key
+
+
+def make_key(session: Session, tenant_id: UUID, label: str, *, key_id: UUID) -> str:
+    """Make a key of a hospital as `new_key` does, under a given id: a form sent twice makes one.
+
+    Raises:
+        InvalidRequest: a key was made under this id before.
+    """
+    key = KEY_PREFIX + secrets.token_urlsafe(KEY_BYTES)
+    values = {"id": key_id, "tenant_id": tenant_id, "label": label, "sha256": _digest(key)}
+    made = insert(KeyRow).values(values).on_conflict_do_nothing().returning(KeyRow.id)
+    if session.scalar(made) is None:
+        raise InvalidRequest(
+            "This form was sent before: the key was made and shown then. If it was not kept,"
+            " revoke it and make another."
+        )
+    return key
+
+
+def keys_in(session: Session, scope: Scope) -> list[KeyRow]:
+    """Return the keys of a scope with their hospitals, by its name, the newest first."""
+    query = select(KeyRow).join(KeyRow.tenant).options(contains_eager(KeyRow.tenant))
+    held = query.where(scope.holds(KeyRow.tenant_id))
+    return list(session.scalars(held.order_by(TenantRow.name, KeyRow.created_at.desc())))
+
+
+def end_key(session: Session, scope: Scope, key_id: UUID) -> KeyRow:
+    """End the validity of a key, if it has not ended; return it.
+
+    Raises:
+        UnknownKey: there is none with this id in the scope.
+    """
+    query = select(KeyRow).where(KeyRow.id == key_id, scope.holds(KeyRow.tenant_id))
+    key = session.scalar(query.with_for_update())
+    if key is None:
+        raise UnknownKey(f"There is no key {key_id} that you could revoke.")
+    key.revoked_at = key.revoked_at or now()
     return key
 
 

@@ -2,6 +2,7 @@
 """The application entity titles that scanners call, and whose studies they bring."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, joinedload
@@ -52,6 +53,12 @@ def list_titles(session: Session) -> list[TitleRow]:
     """Return every title with its hospital, by name."""
     titles = select(TitleRow).options(joinedload(TitleRow.tenant)).order_by(TitleRow.title)
     return list(session.scalars(titles))
+
+
+def titles_of(session: Session, tenant_id: UUID) -> list[TitleRow]:
+    """Return a hospital's titles by name."""
+    own = select(TitleRow).where(TitleRow.tenant_id == tenant_id)
+    return list(session.scalars(own.order_by(TitleRow.title)))
 
 
 def remove_title(session: Session, title: str) -> bool:

@@ -33,6 +33,8 @@ from sqlalchemy.sql.selectable import LateralFromClause
 
 from db.claims import Claim, claim_job
 from db.clock import from_now
+from db.drains import is_drained
+from db.pauses import all_paused, is_paused
 from db.tables import JobRow, TenantRow, WorkerRow
 from db.tables.jobs import TURNS
 from db.workers import count_live
@@ -106,6 +108,7 @@ def _next(*, is_aged: bool, urgent_alone: bool) -> Select[UUID]:
         .select_from(TenantRow)
         .join(URGENCIES, urgencies)
         .join(first, true())
+        .where(~is_paused(TenantRow.id))
         .order_by(*order)
         .limit(1)
     )
@@ -144,7 +147,9 @@ def take_turn(
         lease_s: a worker unheard of for so long loses it.
         max_attempts: a job that had all of them ends instead.
     """
-    is_aged = _begin(session)
+    is_aged = _begin(session, worker)
+    if is_aged is None:
+        return None
     urgent_alone = _is_kept_free(session, rules)
     for _ in range(TRIES):
         job_id = session.scalar(NEXT[is_aged, urgent_alone], {"ageing_s": rules.ageing_s})
@@ -161,12 +166,25 @@ def take_turn(
 
 def count_due(session: Session, *, most: int) -> int:
     """Return how many jobs may be taken now, counted up to `most`."""
-    some = select(JobRow.id).where(IS_DUE).limit(most).subquery()
+    # Hospital by hospital: the jobs of one that is paused are not read.
+    own = select(JobRow.id).where(IS_DUE, JobRow.tenant_id == TenantRow.id).limit(most)
+    due = own.lateral("due")
+    some = (
+        select(due.c.id)
+        .select_from(TenantRow)
+        .join(due, true())
+        .where(~is_paused(TenantRow.id))
+        .limit(most)
+        .subquery()
+    )
     return session.scalars(select(func.count()).select_from(some)).one()
 
 
 def longest_wait_s(session: Session) -> float:
-    """Return how long the oldest job has waited that is due and not urgent; 0 where none is."""
+    """Return how long the oldest job has waited that is due and not urgent; 0 where none is.
+
+    A hospital that a person has paused is left out: its queue is no longer than was meant.
+    """
     first = _first_of_each()
     waited_s = func.extract("epoch", func.now() - func.min(first.c.due_at))
     query = (
@@ -174,12 +192,16 @@ def longest_wait_s(session: Session) -> float:
         .select_from(TenantRow)
         .join(URGENCIES, URGENCIES.c.rank > 0)
         .join(first, true())
+        .where(~is_paused(TenantRow.id))
     )
     return float(session.scalars(query).one())
 
 
-def _begin(session: Session) -> bool:
-    """Wait for the turn before; tell whether this one is for who has waited longest."""
+def _begin(session: Session, worker: str) -> bool | None:
+    """Wait for the turn before; tell whether this one is for who has waited longest.
+
+    The answer is None where there is none: everything is paused, or this worker is to rest.
+    """
     # Two workers that chose at once would choose the same job, or each other's hospital's.
     session.execute(
         select(
@@ -190,8 +212,9 @@ def _begin(session: Session) -> bool:
     )
     # Only a turn that was taken counts: workers that find nothing would take the aged ones away.
     last = func.pg_sequence_last_value(cast(TURNS.name, REGCLASS))
-    taken: int = session.scalar(select(last)) or 0
-    return (taken + 1) % AGED_TURN == 0
+    rests = or_(all_paused(), is_drained(worker))
+    taken, stands_still = session.execute(select(last, rests)).one()
+    return None if stands_still else ((taken or 0) + 1) % AGED_TURN == 0
 
 
 def _is_kept_free(session: Session, rules: Rules) -> bool:

@@ -5,16 +5,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Update, case, delete, exists, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.clock import from_now
-from db.tables import JobRow, WorkerRow
-from hilum.workers import LOST_S, WorkerState
+from db.drains import forget_drains
+from db.tables import DrainRow, JobRow, WorkerRow
+from hilum.workers import LOST_S, RESTING, WorkerState
 
 KEPT_S = 24 * 3600.0
 """A row unheard of for so long is removed: who was lost last night is asked about today."""
+
+AT_REST = {WorkerState.IDLE: WorkerState.DRAINED, WorkerState.BUSY: WorkerState.DRAINING}
+"""What a worker that was asked to take no more jobs is doing, by what it would be doing else."""
 
 BY_NAME = (WorkerRow.name, WorkerRow.started_at, WorkerRow.id)
 
@@ -75,21 +79,29 @@ class Seen:
         row: what it said last.
         state: the same as it says, or lost.
         job_id: what it runs, where whoever asks may know.
+        drain: who asked it to take no more jobs; None where nobody has.
     """
 
     row: WorkerRow
     state: WorkerState
     job_id: UUID | None
+    drain: DrainRow | None
 
 
 def heartbeat(session: Session, worker: Worker, work: Work, load: Load) -> None:
-    """Write what a worker says of itself; the first time, and after its row was removed, anew."""
+    """Write what a worker says of itself; the first time, and after its row was removed, anew.
+
+    Whether somebody asked it to take no more jobs is read here, and told by its state.
+    """
     # A job may be gone from the table while its worker has not heard of it. Asked before the row
     # is written: whoever locks both tables, locks that of jobs first.
-    known = select(JobRow.id).where(JobRow.id == work.job_id)
-    job_id = None if work.job_id is None else session.scalar(known)
+    known = select(JobRow.id).where(JobRow.id == work.job_id).scalar_subquery()
+    asked = exists().where(DrainRow.worker == worker.name)
+    job_id, is_asked = session.execute(select(known if work.job_id else null(), asked)).one()
     said = asdict(worker) | asdict(work) | asdict(load) | {"job_id": job_id, "seen_at": func.now()}
     said["networks"] = list(load.networks)
+    if is_asked:
+        said["state"] = AT_REST.get(work.state, work.state)
     session.execute(
         insert(WorkerRow)
         .values(**said, started_at=func.now())
@@ -114,9 +126,9 @@ def live_workers(session: Session) -> list[WorkerRow]:
 
 
 def count_live(session: Session) -> int:
-    """Return how many workers were heard of lately, those that drain left out."""
-    draining = WorkerRow.state == WorkerState.DRAINING
-    return session.scalars(select(func.count()).where(*_live(), ~draining)).one()
+    """Return how many workers were heard of lately, those that take no more jobs left out."""
+    may_take = WorkerRow.state.not_in(RESTING)
+    return session.scalars(select(func.count()).where(*_live(), may_take)).one()
 
 
 def known_workers(session: Session, tenant_id: UUID | None = None) -> list[Seen]:
@@ -130,14 +142,20 @@ def known_workers(session: Session, tenant_id: UUID | None = None) -> list[Seen]
     state = case((lost, WorkerState.LOST.value), else_=WorkerRow.state)
     own = () if tenant_id is None else (JobRow.tenant_id == tenant_id,)
     job_id = select(JobRow.id).where(JobRow.id == WorkerRow.job_id, *own).scalar_subquery()
-    query = select(WorkerRow, state, job_id).where(WorkerRow.stopped_at.is_(None))
-    found = session.execute(query.order_by(*BY_NAME))
-    return [Seen(row, WorkerState(shown), job) for row, shown, job in found]
+    query = (
+        select(WorkerRow, state, job_id, DrainRow)
+        .outerjoin(DrainRow, DrainRow.worker == WorkerRow.name)
+        .where(WorkerRow.stopped_at.is_(None))
+        .order_by(*BY_NAME)
+    )
+    found = session.execute(query)
+    return [Seen(row, WorkerState(shown), job, drain) for row, shown, job, drain in found]
 
 
 def forget_workers(session: Session) -> None:
     """Remove the rows of workers that nobody has heard of for a day."""
     session.execute(delete(WorkerRow).where(WorkerRow.seen_at < from_now(-KEPT_S)))
+    forget_drains(session)
 
 
 def _live() -> tuple[ColumnElement[bool], ...]:

@@ -67,6 +67,7 @@ class Action(StrEnum):
     REGRADED = "job.regraded"
 
     WORKER_DRAINED = "queue.worker_drained"
+    WORKER_RELEASED = "queue.worker_released"
     QUEUE_PAUSED = "queue.paused"
     QUEUE_RESUMED = "queue.resumed"
 

@@ -16,7 +16,7 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
-│   │   ├── UnknownWebhook, UnknownDelivery, WebhookDisabled, UnknownUser
+│   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, WebhookDisabled
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -333,6 +333,18 @@ class UnknownObject(RequestError):
     code = "unknown_object"
 
 
+class UnknownTenant(RequestError):
+    """There is no such hospital, or it is not theirs who asks."""
+
+    code = "unknown_tenant"
+
+
+class UnknownKey(RequestError):
+    """The hospital has no key with this id."""
+
+    code = "unknown_key"
+
+
 class UnknownDestination(RequestError):
     """The hospital has no destination of this name."""
 
@@ -343,6 +355,12 @@ class UnknownWebhook(RequestError):
     """The hospital has no webhook with this id."""
 
     code = "unknown_webhook"
+
+
+class UnknownWorker(RequestError):
+    """No worker of this name lives or was lost within a day."""
+
+    code = "unknown_worker"
 
 
 class UnknownDelivery(RequestError):

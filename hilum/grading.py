@@ -4,6 +4,7 @@
 Pure arithmetic on shares, so a report can be graded anew without the volume or the GPU.
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -70,23 +71,69 @@ MOSMED: Final = Thresholds(
         " and Alarming at 25 % and the 0.5 % floor are Hilum's choice; see docs/sources.md."
     ),
 )
-"""Current thresholds."""
+"""The thresholds of an installation that has chosen no others."""
 
 THRESHOLDS: Final[dict[str, Thresholds]] = {MOSMED.version: MOSMED}
-"""Every set ever shipped, so that an old report can be explained."""
+"""Every set ever shipped, so that an old report can be explained; never changed."""
+
+SHIPPED_FAMILY: Final = "mosmed-"
+"""Begins the versions that ship, those to come too: nobody else's may."""
+
+VERSION: Final = r"[a-z0-9]+([._-][a-z0-9]+)*"
+"""What an installation may call a set of its own."""
+
+LONGEST_VERSION: Final = 64
+LONGEST_SOURCE: Final = 1000
+"""Characters."""
 
 
-def thresholds_named(version: str) -> Thresholds:
-    """Return the shipped thresholds of a version.
+def check_thresholds(thresholds: Thresholds) -> None:
+    """Make sure that an installation may grade by a set of its own.
 
     Raises:
-        InvalidRequest: there are none.
+        InvalidRequest: its name is taken or malformed, its cuts do not rise, or a margin is wider
+            than its cut.
     """
-    if version not in THRESHOLDS:
-        raise InvalidRequest(
-            f"There are no thresholds {version!r}; there are {', '.join(THRESHOLDS)}."
+    for complaint in (_about_words(thresholds), _about_cuts(thresholds)):
+        if complaint:
+            raise InvalidRequest(complaint)
+
+
+def _about_words(thresholds: Thresholds) -> str:
+    version = thresholds.version
+    if len(version) > LONGEST_VERSION or re.fullmatch(VERSION, version) is None:
+        return (
+            f"A version is at most {LONGEST_VERSION} small letters and digits, with dots, dashes or"
+            " underscores between them, such as ward-7.1."
         )
-    return THRESHOLDS[version]
+    if version.startswith(SHIPPED_FAMILY):
+        return f"{version} is taken: names with {SHIPPED_FAMILY} are those of Hilum's own sets."
+    if not thresholds.source.strip() or len(thresholds.source) > LONGEST_SOURCE:
+        return (
+            "Thresholds need a source: who decided, and why, in at most"
+            f" {LONGEST_SOURCE} characters."
+        )
+    return ""
+
+
+def _about_cuts(thresholds: Thresholds) -> str:
+    cuts = (thresholds.finding_from, *thresholds.bins)
+    # Written so that what is no number at all fails, too.
+    if not (0 < cuts[0] < cuts[1] < cuts[2] < cuts[3] <= 1):
+        return (
+            "The cuts are shares of lung that rise, above 0 and at most 1, found"
+            f" {', '.join(f'{cut:g}' for cut in cuts)}."
+        )
+    if thresholds.alarming_from is Grade.CT_0:
+        return "A patient without a finding is never Alarming, expected CT-1 to CT-4."
+    margins = (
+        (thresholds.review_margin, thresholds.alarming_share, "Alarming begins"),
+        (thresholds.finding_margin, thresholds.finding_from, "a finding begins"),
+    )
+    for margin, cut, where in margins:
+        if not 0 <= margin <= cut:
+            return f"A margin is {margin:g}, expected 0 to {cut:g}, the share where {where}."
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +185,14 @@ def assess(
         grade=grade,
         grade_right=grade_share(share_right, thresholds),
         grade_left=grade_share(share_left, thresholds),
-        verdict=_verdict(grade, thresholds),
+        verdict=verdict_of(grade, thresholds),
         review=(*doubts, *_near_cuts(share, thresholds)),
         thresholds=thresholds.version,
     )
 
 
-def _verdict(grade: Grade, thresholds: Thresholds) -> Verdict:
+def verdict_of(grade: Grade, thresholds: Thresholds) -> Verdict:
+    """Return what a patient's grade means for the ward."""
     if grade is Grade.CT_0:
         return Verdict.NO_FINDING
     grades = list(Grade)

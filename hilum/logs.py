@@ -3,7 +3,6 @@
 
 import logging
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from hilum.errors import MissingSetting
+from hilum.frames import frames_of
 from hilum.settings import Settings
 
 TALKATIVE = (
@@ -46,22 +46,17 @@ def configure_logs(settings: Settings) -> None:
 
 
 def describe_crash(error: BaseException) -> dict[str, Any]:
-    """Return where an error arose, and from which others, for a log line.
+    """Return where an error arose, and from which others, for a log line and a job's event.
 
     Messages stay out: those of libraries quote what they choked on, and that may be a name.
     """
     return {
         "error": type(error).__name__,
-        "frames": _frames(error),
+        "frames": frames_of(error),
         "causes": [
-            {"error": type(cause).__name__, "frames": _frames(cause)} for cause in _causes(error)
+            {"error": type(cause).__name__, "frames": frames_of(cause)} for cause in _causes(error)
         ],
     }
-
-
-def _frames(error: BaseException) -> list[str]:
-    found = traceback.extract_tb(error.__traceback__)
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in found]
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

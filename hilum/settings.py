@@ -3,8 +3,9 @@
 
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hilum.errors import MissingSetting
@@ -121,6 +122,10 @@ class Settings(BaseSettings):
     idle_min: int = Field(
         default=30, gt=0, description="Minutes of silence after which somebody is signed out."
     )
+    time_zone: str = Field(
+        default="UTC",
+        description="Whose midnight ends a day where cases are counted by day: `Europe/Vienna`.",
+    )
     proxies: int = Field(
         default=0,
         ge=0,
@@ -135,6 +140,16 @@ class Settings(BaseSettings):
         default=0, ge=0, le=65535, description="Port of a worker's own metrics; 0 opens none."
     )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        # A folder of zones, such as `Europe`, is none.
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("expected a time zone such as Europe/Vienna") from error
+        return name
 
     @classmethod
     def from_environment(cls, **given: Any) -> Self:

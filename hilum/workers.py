@@ -17,6 +17,17 @@ class WorkerState(StrEnum):
     IDLE = "idle"
     BUSY = "busy"
     DRAINING = "draining"
-    """It was asked to stop: it takes no further job."""
+    """It was asked to stop, or to take no more jobs, and still runs one."""
+    DRAINED = "drained"
+    """It was asked to take no more jobs, runs none, and waits to be told to go on."""
     LOST = "lost"
     """Nobody has heard of it; no worker says so of itself."""
+
+
+RESTING: Final = frozenset({WorkerState.DRAINING, WorkerState.DRAINED})
+"""Of those that live, who takes no further job."""
+
+
+def host_of(process: str) -> str:
+    """Return the host of a process that a job knows as `host:pid`."""
+    return process.rpartition(":")[0] or process

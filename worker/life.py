@@ -14,6 +14,7 @@ from celery.signals import worker_init, worker_process_init, worker_process_shut
 from db.claims import Claim
 from hilum.settings import Settings
 from worker.bench import Bench
+from worker.blackbox import BlackBox
 from worker.exposition import open_port
 from worker.metrics import measured
 from worker.presence import Presence
@@ -22,7 +23,9 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 """Signals that ask a worker to stop."""
 
 
-def follow_worker(presence: Presence, settings: Settings, bench: Callable[[], Bench]) -> None:
+def follow_worker(
+    presence: Presence, box: BlackBox, settings: Settings, bench: Callable[[], Bench]
+) -> None:
     """Have the row of this worker, and its metrics, follow what Celery does with it."""
 
     @worker_init.connect(weak=False)
@@ -36,6 +39,7 @@ def follow_worker(presence: Presence, settings: Settings, bench: Callable[[], Be
 
     @worker_process_init.connect(weak=False)
     def appear(**_: Any) -> None:
+        box.open()
         presence.start(bench())
 
     @worker_process_shutdown.connect(weak=False)
@@ -43,12 +47,12 @@ def follow_worker(presence: Presence, settings: Settings, bench: Callable[[], Be
         presence.stop()
 
 
-def followed(bench: Bench, presence: Presence) -> Bench:
+def followed(bench: Bench, presence: Presence, box: BlackBox) -> Bench:
     """Return a bench whose jobs are seen at work, counted and timed."""
 
     @contextmanager
     def at_work(claim: Claim) -> Iterator[None]:
-        with presence.at_work(claim), measured(claim, bench.sessions):
+        with box.recording(claim), presence.at_work(claim), measured(claim, bench.sessions):
             yield
 
     return replace(bench, at_work=at_work)

@@ -9,6 +9,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from db.attempts import Crash
 from db.claims import (
     Claim,
     cancel_running,
@@ -18,6 +19,7 @@ from db.claims import (
     wait_for_network,
 )
 from hilum.errors import HilumError, NetworkAbsent, TransientError
+from hilum.frames import frames_of_thread
 from hilum.jobs import JobStopped
 from hilum.logs import describe_crash
 from worker.bench import Bench
@@ -54,29 +56,38 @@ def outcome_recorded(claim: Claim, bench: Bench) -> Iterator[None]:
         yield
     except JobStopped as stop:
         _stop(claim, bench, str(stop))
-    except SoftTimeLimitExceeded:
-        fail_at_limit(claim, bench)
+    except SoftTimeLimitExceeded as error:
+        fail_at_limit(claim, bench, describe_crash(error))
     except NetworkAbsent as error:
         _wait_for_network(claim, bench, error.message)
     except PASSING as error:
         reason = error.message if isinstance(error, HilumError) else type(error).__name__
-        _give_back(claim, bench, reason, wait_s=_pause_s(claim.attempt))
+        _give_back(claim, bench, reason, describe_crash(error))
     except HilumError as error:
-        _fail(claim, bench, error.code, error.message)
+        _fail(claim, bench, error.code, error.message, describe_crash(error))
     except Exception as error:  # noqa: BLE001 - last line of defence, the job row records it
-        log.error("job.crashed", **describe_crash(error))  # noqa: TRY400 - its message may quote a header
+        crash = describe_crash(error)
+        log.error("job.crashed", **crash)  # noqa: TRY400 - its message may quote a header
         message = f"The analysis broke off with {type(error).__name__}; the log has the place."
-        _fail(claim, bench, INTERNAL_ERROR, message)
+        _fail(claim, bench, INTERNAL_ERROR, message, crash)
     except BaseException:
         # The process is being stopped: nobody need wait for the lease to run out.
         _hand_back(claim, bench, "The worker was stopped.")
         raise
 
 
-def fail_at_limit(claim: Claim, bench: Bench) -> None:
-    """End a job that ran longer than it may."""
+def fail_at_limit(claim: Claim, bench: Bench, crash: Crash) -> None:
+    """End a job that ran longer than it may; `crash` says where it was."""
     limit_s = time_limit_s(claim.pipeline, bench.settings)
-    _fail(claim, bench, TIME_LIMIT, f"The job ran longer than {limit_s} s and was stopped.")
+    message = f"The job ran longer than {limit_s} s and was stopped."
+    _fail(claim, bench, TIME_LIMIT, message, crash)
+
+
+def fail_deaf(claim: Claim, bench: Bench, thread: int) -> None:
+    """End a job that went on after it was told to end; its process is about to be killed."""
+    where = frames_of_thread(thread)
+    told = {"error": SoftTimeLimitExceeded.__name__, "frames": where, "causes": []}
+    fail_at_limit(claim, bench, told)
 
 
 def _pause_s(attempt: int) -> float:
@@ -90,9 +101,9 @@ def _stop(claim: Claim, bench: Bench, reason: str) -> None:
     log.info("job.stopped", reason=reason, cancelled=cancelled)
 
 
-def _fail(claim: Claim, bench: Bench, code: str, message: str) -> None:
+def _fail(claim: Claim, bench: Bench, code: str, message: str, crash: Crash) -> None:
     with bench.sessions.begin() as session:
-        failed = fail_job(session, claim, code, message)
+        failed = fail_job(session, claim, code, message, crash=crash)
     log.warning("job.failed", code=code, message=message, recorded=failed)
 
 
@@ -110,8 +121,8 @@ def _hand_back(claim: Claim, bench: Bench, reason: str) -> None:
     log.warning("job.handed_back", reason=reason, recorded=given)
 
 
-def _give_back(claim: Claim, bench: Bench, reason: str, *, wait_s: float) -> None:
-    most = bench.settings.max_attempts
+def _give_back(claim: Claim, bench: Bench, reason: str, crash: Crash) -> None:
+    most, wait_s = bench.settings.max_attempts, _pause_s(claim.attempt)
     with bench.sessions.begin() as session:
-        given = give_back(session, claim, reason, max_attempts=most, wait_s=wait_s)
+        given = give_back(session, claim, reason, max_attempts=most, wait_s=wait_s, crash=crash)
     log.warning("job.given_back", reason=reason, recorded=given)

@@ -4,14 +4,19 @@
 import os
 import socket
 import time
+from functools import partial
+from threading import get_ident
 from typing import Final
 
 import structlog
+from sqlalchemy import select
 from structlog.contextvars import bound_contextvars
 
 from db.claims import Claim, finish_job
+from db.drains import is_drained
 from db.estimates import estimate_of
 from db.studies import instance_keys
+from db.thresholds import current_thresholds
 from db.turns import Rules, count_due, take_turn
 from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
@@ -23,14 +28,14 @@ from worker.bench import Bench
 from worker.deadline import time_limit_s, within
 from worker.doorbell import Doorbell
 from worker.hold import holding
-from worker.outcome import fail_at_limit, outcome_recorded
+from worker.outcome import fail_deaf, outcome_recorded
 from worker.scratch import scratch_folder
 
 BURST_S: Final = 1.0
 """A message is good for as many jobs as begin within so long; what Celery does for each is not free."""
 
 HELD_S: Final = 1.0
-"""Before the next look at a disk that is full."""
+"""Before the next look at a disk that is full, and before a message goes to another worker."""
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +48,11 @@ def run_next(bench: Bench, bell: Doorbell) -> None:
         if time.monotonic() > over:
             break
     else:
-        # More messages than jobs do no harm.
-        return
+        if not _rests(bench):
+            # More messages than jobs do no harm.
+            return
+        # It is for another worker; the ones that listen meanwhile are before this one.
+        time.sleep(HELD_S)
     with bench.sessions.begin() as session:
         due = count_due(session, most=MOST_RINGS)
     # In place of the message that was spent: there need not be one for each job that waits.
@@ -59,6 +67,16 @@ def run(claim: Claim, bench: Bench) -> None:
         log.info("job.taken", pipeline=claim.pipeline, network=claim.network)
         with outcome_recorded(claim, bench):
             _attempt(claim, bench)
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _rests(bench: Bench) -> bool:
+    """Tell whether somebody asked this worker to take no more jobs."""
+    with bench.sessions.begin() as session:
+        return bool(session.scalar(select(is_drained(_process()))))
 
 
 def _has_room(bench: Bench) -> bool:
@@ -83,7 +101,7 @@ def take(bench: Bench) -> Claim | None:
         return take_turn(
             session,
             rules,
-            worker=f"{socket.gethostname()}:{os.getpid()}",
+            worker=_process(),
             lease_s=settings.lease_s,
             max_attempts=settings.max_attempts,
         )
@@ -93,7 +111,7 @@ def _attempt(claim: Claim, bench: Bench) -> None:
     limit_s = time_limit_s(claim.pipeline, bench.settings)
     with (
         holding(claim, bench.sessions, lease_s=bench.settings.lease_s) as report,
-        within(limit_s, report, lambda: fail_at_limit(claim, bench)) as progress,
+        within(limit_s, report, partial(fail_deaf, claim, bench, get_ident())) as progress,
     ):
         analysis = _analyse(claim, bench, progress)
         analysis, artifacts = write_artifacts(analysis, claim, bench.store, progress)
@@ -109,7 +127,8 @@ def _analyse(claim: Claim, bench: Bench, progress: Progress) -> Analysis:
     segmenter = bench.networks(claim.network)
     with bench.sessions.begin() as session:
         keys = [row.key for row in instance_keys(session, claim.study_id)]
+        thresholds = current_thresholds(session)
     with scratch_folder(bench.settings.spool_dir) as scratch:
         study = read_study(bench.store.local_files(keys, scratch))
         card = pipeline_card(claim.pipeline)
-        return bench.analyse(study, card, segmenter, progress=progress)
+        return bench.analyse(study, card, segmenter, thresholds, progress=progress)

@@ -24,6 +24,7 @@ from hilum.settings import Settings
 from hilum.storage import StudyStore
 from worker import gpu
 from worker.bench import Bench
+from worker.blackbox import BlackBox, read_boxes
 from worker.doorbell import Doorbell
 from worker.life import follow_worker, followed
 from worker.presence import Presence
@@ -38,8 +39,8 @@ def add_tasks(
 ) -> None:
     """Teach an application what Hilum's workers do."""
     # Made by the child that first asks: no connection crosses a fork.
-    presence = Presence()
-    bench = cache(lambda: followed(open_bench(settings), presence))
+    presence, box = Presence(), BlackBox(settings.spool_dir)
+    bench = cache(lambda: followed(open_bench(settings), presence, box))
     bell = Doorbell(app)
 
     @app.task(name=TAKE_TURN)
@@ -62,7 +63,7 @@ def add_tasks(
             raise
 
     # After the above: what is not ready, or refuses to start, does not appear.
-    follow_worker(presence, settings, bench)
+    follow_worker(presence, box, settings, bench)
 
 
 def refuse_pending_migrations(settings: Settings) -> None:
@@ -88,6 +89,7 @@ def make_ready(bench: Callable[[], Bench], settings: Settings) -> None:
         SystemExit: this installation is at fault.
     """
     sweep_scratch(settings.spool_dir)
+    read_boxes(settings.spool_dir, bench().sessions)
     try:
         _check_store(bench().store)
         gpu.prepare(bench().networks, settings)

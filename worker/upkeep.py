@@ -7,6 +7,7 @@ any moment, and two that run at once do no harm.
 
 import os
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 from threading import Event
@@ -17,6 +18,7 @@ from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import take_back_overdue
+from db.regrades import regrade_more
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
@@ -31,6 +33,9 @@ from worker.scribe import Scribe
 
 EVERY_S: Final = 5.0
 """Between two looks."""
+
+REGRADE_S: Final = 2.0
+"""Of a look, for reports to be graded anew; the queue comes first."""
 
 FEWEST_RINGS: Final = 8
 """Messages at a look, however few workers there seem to be."""
@@ -51,6 +56,7 @@ def keep_up_until(
         if all(is_kept_up):
             _try(partial(tell, sessions))
         _try(partial(sweep, sessions, store, settings))
+        _try(partial(regrade, sessions))
         _try(partial(forget, sessions))
         _try(partial(scribe.tell_head, sessions))
         stopping.wait(EVERY_S)
@@ -109,6 +115,18 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)
+
+
+def regrade(sessions: Sessions) -> None:
+    """Grade older reports by the present thresholds, where somebody asked for it, for a while."""
+    over = time.monotonic() + REGRADE_S
+    while time.monotonic() < over:
+        # A transaction each: a process that is killed loses one, and nobody waits for a row.
+        with sessions.begin() as session:
+            count = regrade_more(session)
+        if not count:
+            return
+        log.info("reports.regraded", reports=count)
 
 
 def tell(sessions: Sessions) -> None:

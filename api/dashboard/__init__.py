@@ -7,18 +7,23 @@ from flask import Blueprint, g, redirect, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
+from api.dashboard.admin import admin
 from api.dashboard.case import case
 from api.dashboard.cases import cases
+from api.dashboard.feedback import feedback
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case)
+PAGES: Final = (cases, case, feedback, admin)
 """A blueprint for each noun."""
 
-MENU: Final = (("dashboard.cases.index", "Cases", Permission.SEE),)
+MENU: Final = (
+    ("dashboard.cases.index", "Cases", Permission.SEE),
+    ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
+)
 """What the menu leads to: the view, its name, and who has it in their menu."""
 
 for _page in PAGES:

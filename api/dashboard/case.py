@@ -1,20 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of one case: how its job stands, and what it found."""
+"""The page of one case: how its job stands, what it found, why, and what may be done with it."""
 
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import Response, make_response, redirect, render_template, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response as AnyResponse
 
+from api.auth import Access
+from api.dashboard.feedback import opinions_on
+from api.dashboard.patient import Patient
+from api.dashboard.reasons import Reasons
 from api.dashboard.viewer import viewer_of
+from api.dashboard.waterfall import waterfall
+from api.deeds import act
+from api.orders import networks_for
 from api.parts import parts
-from api.person import needs, person
-from db.jobs import job_in
+from api.person import needs, note, person
+from api.schemas.actions import Action as Deeds
+from db.deliveries import list_deliveries
+from db.jobs import job_events, job_in
 from db.outlook import look_ahead
 from db.reports import report_for
-from hilum.jobs import Stage, State
+from db.tables import JobRow, ReportRow
+from hilum.audit import Action
+from hilum.catalogue import pipeline_card
+from hilum.errors import InvalidRequest
+from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-case = Blueprint("case", __name__, url_prefix="/cases/<uuid:job_id>")
+case = APIBlueprint("case", __name__, url_prefix="/cases/<uuid:job_id>", enable_openapi=False)
+
+DONE: Final[Mapping[Deeds, Action]] = {
+    Deeds.CANCEL: Action.JOB_CANCELLED,
+    Deeds.RETRY: Action.JOB_RETRIED,
+    Deeds.PRIORITISE: Action.JOB_PRIORITISED,
+    Deeds.RERUN: Action.JOB_RERUN,
+}
+"""What a person may do with a case, and what the audit log calls it."""
 
 
 @case.get("")
@@ -22,17 +49,87 @@ case = Blueprint("case", __name__, url_prefix="/cases/<uuid:job_id>")
 def show(job_id: UUID) -> str:
     """Show a case."""
     with parts().sessions.begin() as session:
-        job = job_in(session, person().scope(Permission.SEE), job_id)
-        outlook = look_ahead(session, job)
-        succeeded = job.state is State.SUCCEEDED
-        row = report_for(session, job.tenant_id, job_id) if succeeded else None
+        job = _job(session, job_id)
+        row = _report(session, job)
+        report = row.document if row else None
+        patient = Patient.of(job.study) if _may(Permission.KNOW_PATIENTS, job) else None
+        shown = {
+            "job": job,
+            "outlook": look_ahead(session, job),
+            "report": report,
+            "viewer": viewer_of(row) if row else None,
+            "reasons": Reasons.of(session, report) if report else None,
+            "opinions": opinions_on(session, row) if row else None,
+            "bars": waterfall(job),
+            "events": job_events(session, job_id),
+            "deliveries": list_deliveries(session, job_id),
+            "series": job.study.series,
+            "patient": patient,
+        }
+        viewed = Action.PATIENT_VIEWED if patient else Action.CASE_VIEWED
+        note(session, viewed, tenant_id=job.tenant_id, subject=job_id)
     return render_template(
         "dashboard/case.html",
-        job=job,
-        place=outlook.place,
-        eta_s=outlook.eta_s,
-        report=row.document if row else None,
-        viewer=viewer_of(row) if row else None,
-        # The database keeps a document's keys in an order of its own.
-        stages=list(Stage),
+        may={permission: _may(permission, job) for permission in Permission},
+        labels=pipeline_card(job.pipeline).labels,
+        networks=networks_for(job.pipeline, parts().settings),
+        priorities=list(Priority),
+        **shown,
     )
+
+
+@case.get("/status")
+@needs(Permission.SEE)
+def status(job_id: UUID) -> Response:
+    """Show how a case stands that has not ended; once it has, its page is another one."""
+    with parts().sessions.begin() as session:
+        job = _job(session, job_id)
+        outlook = look_ahead(session, job)
+    page = render_template("dashboard/case_status.html", job=job, outlook=outlook)
+    answer = make_response(page)
+    if job.is_final:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
+
+
+@case.post("/<any(cancel,retry,prioritise,rerun):deed>")
+@needs(Permission.OPERATE)
+def do(job_id: UUID, deed: str) -> AnyResponse:
+    """Do something with a case, and show what became of it."""
+    wanted = Deeds(deed)
+    with parts().sessions.begin() as session:
+        job = _job(session, job_id)
+    person().check(Permission.OPERATE, job.tenant_id)
+    done = act(wanted, Access(job.tenant_id, person().by), job_id, _wishes(wanted))
+    with parts().sessions.begin() as session:
+        note(session, DONE[wanted], tenant_id=job.tenant_id, subject=job_id)
+    return redirect(url_for(".show", job_id=done.made or job_id), HTTPStatus.SEE_OTHER)
+
+
+def _wishes(deed: Deeds) -> dict[str, Any]:
+    wishes: dict[str, Any] = {}
+    if deed is Deeds.PRIORITISE:
+        wishes["priority"] = _priority(request.form.get("priority", ""))
+    if deed is Deeds.RERUN:
+        wishes["network"] = request.form.get("network", "")
+    return wishes
+
+
+def _priority(asked: str) -> Priority:
+    try:
+        return Priority(asked)
+    except ValueError as error:
+        choices = ", ".join(Priority)
+        raise InvalidRequest(f"{asked[:20]!r} is no priority, expected {choices}.") from error
+
+
+def _job(session: Session, job_id: UUID) -> JobRow:
+    return job_in(session, person().scope(Permission.SEE), job_id)
+
+
+def _report(session: Session, job: JobRow) -> ReportRow | None:
+    return report_for(session, job.tenant_id, job.id) if job.state is State.SUCCEEDED else None
+
+
+def _may(permission: Permission, job: JobRow) -> bool:
+    return person().may(permission, job.tenant_id)

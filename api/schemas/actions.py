@@ -13,13 +13,11 @@ from marshmallow import RAISE, ValidationError, validates_schema
 from api.lists import LONGEST_CURSOR, NETWORK, JobFilterJSON
 from api.schemas.fields import count, text
 from db.pages import LARGEST_PAGE
-from hilum.grading import MOSMED
+from hilum.grading import LONGEST_VERSION
 from hilum.jobs import Priority
 
 MOST_IDS: Final = 1000
 """Of one call; each job has a transaction of its own, so they take seconds."""
-
-LONGEST_VERSION: Final = 64
 
 
 class Action(StrEnum):
@@ -82,7 +80,6 @@ class ThresholdsJSON(Schema):
         unknown = RAISE
 
     thresholds = String(
-        load_default=MOSMED.version,
         validate=Length(1, LONGEST_VERSION),
         metadata={"description": "Their version; the present ones where absent."},
     )

@@ -2,7 +2,7 @@
 """Shapes that belong to no one noun: problems, pipelines, health."""
 
 from apiflask import Schema
-from apiflask.fields import Dict, Integer, List, Nested, String
+from apiflask.fields import Boolean, Dict, Integer, List, Nested, String
 
 from api.schemas.fields import count, text
 
@@ -58,3 +58,6 @@ class HealthJSON(Schema):
 
     status = text("`ok`.", required=True)
     version = text("Version of Hilum.", required=True)
+    paused = Boolean(
+        metadata={"description": "Of readiness: whether a person has paused the whole queue."}
+    )

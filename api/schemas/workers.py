@@ -12,7 +12,11 @@ class WorkerJSON(Schema):
     """A process that runs jobs."""
 
     name = text("Machine and process id of the worker.", required=True)
-    state = choice(WorkerState, "`lost` once it missed three heartbeats.", required=True)
+    state = choice(
+        WorkerState,
+        "`lost` once it missed three heartbeats; `drained` where it takes no more jobs and runs none.",
+        required=True,
+    )
     job_id = UUID(
         required=True,
         allow_none=True,

@@ -116,8 +116,21 @@ class JobRow(Row):
             postgresql_include=["slice_count"],
             postgresql_where=text("state = 'queued'"),
         ),
-        # Which hospital was served longest ago.
-        Index("ix_jobs_served", "tenant_id", "started_at"),
+        # Which hospital was served longest ago, and how long its jobs had waited.
+        Index(
+            "ix_jobs_served",
+            "tenant_id",
+            "started_at",
+            postgresql_include=["queued_at", "priority", "pipeline", "network"],
+        ),
+        # Why jobs failed, few as they are.
+        Index(
+            "ix_jobs_failures",
+            "tenant_id",
+            "finished_at",
+            postgresql_include=["error_code", "pipeline", "network"],
+            postgresql_where=text("state IN ('failed', 'quarantined')"),
+        ),
         # Since when each is due, for whether anybody takes them.
         Index(
             "ix_jobs_due",

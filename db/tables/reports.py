@@ -41,6 +41,10 @@ class ReportRow(Row):
     lesion_ml: Mapped[float]
     lung_ml: Mapped[float]
     seconds_per_slice: Mapped[float]
+    worker: Mapped[str | None]
+    """Host that made it; empty where a report of before it was kept does not tell."""
+    device: Mapped[str | None]
+    """What it computed on, `cpu` or `cuda:` and its number; likewise."""
     document: Mapped[dict[str, Any]]
     """`hilum.findings.Report.to_json()`."""
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -51,9 +55,31 @@ class ReportRow(Row):
 
     __table_args__ = (
         CheckConstraint("lesion_share BETWEEN 0 AND 1", name="lesion_share_is_share"),
-        Index("ix_reports_tenant_created", "tenant_id", "created_at", "id"),
+        # The figures of many cases are read from the index alone.
+        Index(
+            "ix_reports_tenant_created",
+            "tenant_id",
+            "created_at",
+            "id",
+            postgresql_include=[
+                "verdict",
+                "lesion_share",
+                "seconds_per_slice",
+                "pipeline",
+                "network",
+                "worker",
+                "device",
+            ],
+        ),
         Index("ix_reports_tenant_verdict_created", "tenant_id", "verdict", "created_at", "id"),
         Index("ix_reports_tenant_share", "tenant_id", "lesion_share", "id"),
+        # Whatever of a report decides its grade, so that no document is read to foretell one.
+        Index(
+            "ix_reports_grading",
+            "thresholds",
+            "id",
+            postgresql_include=["tenant_id", "grade", "verdict", "lesion_share"],
+        ),
     )
 
 

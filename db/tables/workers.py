@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Row, now
@@ -21,7 +21,11 @@ class WorkerRow(Row):
     name: Mapped[str]
     """`host:pid` of the Celery worker; it outlives its process, which is started anew now and then."""
     pid: Mapped[int]
-    """Of the process itself; a job's `worker` is the host and this."""
+    """Of the process itself."""
+    process: Mapped[str] = mapped_column(
+        Computed("regexp_replace(name, ':[0-9]+$', '') || ':' || pid::text", persisted=True)
+    )
+    """Host and process id: a job's `worker`."""
     device: Mapped[str]
     """`cpu`, or `cuda:` and its number."""
     gpu: Mapped[str | None]
@@ -54,5 +58,7 @@ class WorkerRow(Row):
     """When it ended in order; one that was killed falls silent instead."""
 
     __table_args__ = (
+        Index("ix_workers_process", "process"),
+        Index("ix_workers_name", "name"),
         Index("ix_workers_seen", "seen_at", postgresql_where=text("stopped_at IS NULL")),
     )

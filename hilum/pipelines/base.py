@@ -7,12 +7,13 @@ from typing import Final
 
 from hilum.catalogue import CT_LESIONS, PipelineCard
 from hilum.findings import Analysis
+from hilum.grading import MOSMED, Thresholds
 from hilum.jobs import Progress, ignore_progress
 from hilum.networks.maskrcnn import Segmenter
 from hilum.pipelines import ct_lesions
 from hilum.study import Study
 
-Run = Callable[[Study, Segmenter, Progress], Analysis]
+Run = Callable[[Study, Segmenter, Thresholds, Progress], Analysis]
 Networks = Callable[[str], Segmenter]
 """Answers a network by name and version, loaded and warm."""
 
@@ -23,8 +24,9 @@ def run_pipeline(
     study: Study,
     card: PipelineCard,
     segmenter: Segmenter,
+    thresholds: Thresholds = MOSMED,
     *,
     progress: Progress = ignore_progress,
 ) -> Analysis:
-    """Run a pipeline of the catalogue over a study."""
-    return RUNS[card.name](study, segmenter, progress)
+    """Run a pipeline of the catalogue over a study, and grade what it found."""
+    return RUNS[card.name](study, segmenter, thresholds, progress)

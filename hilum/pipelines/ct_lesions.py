@@ -13,7 +13,7 @@ from hilum.dicom.read import read_grid, same_image
 from hilum.dicom.selection import choose_ct_series
 from hilum.dicom.source import read_source
 from hilum.findings import Analysis, NetworkUse, Report
-from hilum.grading import assess
+from hilum.grading import Thresholds, assess
 from hilum.jobs import Progress, Stage
 from hilum.networks.maskrcnn import Segmenter
 from hilum.pipelines.lungs import find_lungs
@@ -25,7 +25,7 @@ from hilum.study import Study
 MEASURING_STEPS = 3
 
 
-def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
+def run(study: Study, segmenter: Segmenter, thresholds: Thresholds, progress: Progress) -> Analysis:
     """Segment, measure and grade one study.
 
     Raises:
@@ -65,6 +65,7 @@ def run(study: Study, segmenter: Segmenter, progress: Progress) -> Analysis:
             share_right=right.share,
             share_left=left.share,
             doubts=lungs.doubts,
+            thresholds=thresholds,
         ),
         findings=findings,
         slices=slices,

@@ -8,13 +8,14 @@ import pytest
 import redis
 from apiflask import APIFlask
 
-from api.actions import ACTS
+from api.deeds import ACTS
 from api.schemas.actions import Action
 from db.claims import claim_job, fail_job
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import Quota, set_quota
-from hilum.grading import MOSMED, THRESHOLDS, Grade, Thresholds
+from db.thresholds import add_thresholds, choose_thresholds
+from hilum.grading import MOSMED, Grade, Thresholds
 from hilum.jobs import QUEUE
 from tests.api.caller import Caller
 from tests.db.factories import claim, finished_job, queue_job
@@ -34,9 +35,10 @@ def failed(caller: Caller, archive: bytes, sessions: Sessions) -> str:
 
 
 @pytest.fixture
-def strict(monkeypatch: pytest.MonkeyPatch) -> str:
+def strict(sessions: Sessions) -> str:
     """The version of thresholds that call every chest alarming."""
-    monkeypatch.setitem(THRESHOLDS, STRICT.version, STRICT)
+    with sessions.begin() as session:
+        add_thresholds(session, STRICT, by="a test")
     return STRICT.version
 
 
@@ -180,6 +182,17 @@ def test_report_is_graded_by_other_thresholds(caller: Caller, finished: str, str
     events = caller.get(f"/v1/jobs/{finished}/events").json["items"]
     [told] = [each["detail"] for each in events if each["event"] == "regraded"]
     assert (told["by"], told["after"][0]) == ("key scanner", strict)
+
+
+def test_report_is_graded_by_those_that_new_ones_are_where_none_are_named(
+    caller: Caller, finished: str, strict: str, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        choose_thresholds(session, strict, by="a test")
+
+    one = caller.post_json(f"/v1/reports/{finished}/regrade", {})
+
+    assert one.json["assessment"]["thresholds"] == strict
 
 
 def test_unknown_thresholds_are_refused_with_those_there_are(caller: Caller, finished: str) -> None:

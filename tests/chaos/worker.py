@@ -22,7 +22,7 @@ TRANSIENT_SHARE = 0.05
 BROKEN_SHARE = 0.02
 
 
-def brief(study: Study, card: Any, name: Any, *, progress: Progress) -> Analysis:
+def brief(study: Study, *args: Any, progress: Progress) -> Analysis:
     """Take a tenth of a second over every stage, and now and then fail like the world or the study."""
     for stage in (Stage.READING, Stage.LUNGS, Stage.SLICES, Stage.MEASURING):
         for step in range(2):
@@ -35,7 +35,7 @@ def brief(study: Study, card: Any, name: Any, *, progress: Progress) -> Analysis
         raise StorageFull("The disk has 3 MiB free, this needs 40 MiB.")
     if chance < TRANSIENT_SHARE + BROKEN_SHARE:
         raise NotAxial("Instance 1.2 leans 40 degrees from axial, expected at most 10.")
-    return pipelines.quick(study, card, name, progress=progress)
+    return pipelines.quick(study, *args, progress=progress)
 
 
 def open_bench(settings: Settings) -> Bench:

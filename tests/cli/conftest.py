@@ -1,12 +1,13 @@
 """A real web server with a real database and queue behind it; no worker, so that jobs stay put."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Thread
 
 import pytest
+from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 from werkzeug.serving import make_server
 
@@ -14,11 +15,15 @@ from api import create_app
 from api.parts import EXTENSION
 from api.streams.hub import Hub
 from cli.client import Client
+from cli.main import hilum
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import new_key
 from hilum.phantom import Phantom, make_phantom
 from hilum.settings import Settings
+
+Command = Callable[..., Result]
+"""`hilum` with these arguments, and what came of it."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,16 @@ class Server:
     url: str
     key: str
     streams: Hub
+
+
+@pytest.fixture
+def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Run `hilum` with the settings of the test in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("database_url", "redis_url", "storage_url", "secret_key", "spool_dir"):
+        monkeypatch.setenv(f"HILUM_{name.upper()}", str(getattr(settings, name)))
+    return lambda *arguments: CliRunner().invoke(hilum, [str(each) for each in arguments])
 
 
 @pytest.fixture

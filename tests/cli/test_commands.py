@@ -1,15 +1,12 @@
 """The commands that talk to a server or to the database, as a person would type them."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from sqlalchemy import text
 
-from cli.main import hilum
 from db.session import Sessions
 from db.tables import TenantRow, WebhookRow
 from db.tenants import list_keys, policy_of, tenant_of_key
@@ -17,25 +14,12 @@ from db.titles import list_titles
 from db.webhooks import add_webhook, change_webhook
 from db.workers import Load, Work, heartbeat
 from hilum.dicom.deidentify import Option, Policy
-from hilum.settings import Settings
 from hilum.workers import WorkerState
 from tests.api.push.archives import Service
 from tests.api.push.receivers import Receiver, signature_by_openssl
-from tests.cli.conftest import Server
+from tests.cli.conftest import Command, Server
 from tests.db.factories import finished_job, queue_job
 from tests.db.test_workers import make_worker
-
-Command = Callable[..., Result]
-
-
-@pytest.fixture
-def command(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
-    """Run `hilum` with the settings of the test in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    for name in ("database_url", "redis_url", "storage_url", "secret_key", "spool_dir"):
-        monkeypatch.setenv(f"HILUM_{name.upper()}", str(getattr(settings, name)))
-    return lambda *arguments: CliRunner().invoke(hilum, [str(each) for each in arguments])
 
 
 @pytest.fixture

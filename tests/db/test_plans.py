@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -54,7 +54,9 @@ from db.outgoing import count_outgoing
 from db.outlook import look_ahead
 from db.pages import Page
 from db.queue import count_by_state, count_tried_before, depths, flow
-from db.reports import ReportFilter, artifact_for, list_reports, regrade_report, report_for
+from db.regrades import count_otherwise, foretell, regrade_report
+from db.reports import ReportFilter, artifact_for, list_reports, report_for
+from db.scope import Scope
 from db.session import Sessions
 from db.studies import (
     StudyFilter,
@@ -75,6 +77,7 @@ from hilum.jobs import Priority, State
 from tests.db.factories import STUDY_UID, claim, finished_job, keep_study, queue_job
 
 NOW = datetime.now(UTC)
+STRICT = replace(MOSMED, version="strict-1")
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,8 @@ QUESTIONS: dict[str, Ask] = {
     "cancel": lambda c: cancel_job(c.session, c.tenant_id, queue_job(c.session, c.tenant_id).id),
     "retry": lambda c: retry_job(c.session, c.tenant_id, cancelled_job(c).id),
     "regrade": lambda c: regrade_report(c.session, c.tenant_id, c.job.id, MOSMED, by="nobody"),
+    "what grading anew would change": lambda c: foretell(c.session, STRICT, Scope.of(c.tenant_id)),
+    "reports that others graded": lambda c: count_otherwise(c.session, STRICT.version),
     "key": lambda c: tenant_of_key(c.session, "hilum_nobody"),
 }
 

@@ -1,29 +1,23 @@
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
 from db.claims import finish_job
-from db.jobs import job_events
 from db.pages import Page
 from db.reports import (
     ReportFilter,
     artifact_for,
     iterate_reports,
     list_reports,
-    regrade,
     report_for,
 )
 from db.session import Sessions
-from db.tables import FindingRow, ReportRow, TenantRow
+from db.tables import FindingRow, TenantRow
 from db.tenants import add_tenant
 from hilum.errors import ReportNotReady, UnknownJob
-from hilum.grading import MOSMED, Grade, Verdict
+from hilum.grading import Grade, Verdict
 from tests.db.factories import claim, finished_job, make_artifact, make_report, queue_job
-
-STRICT = replace(MOSMED, version="strict-1", bins=(0.08, 0.50, 0.75))
-"""Thresholds under which a share of 10 % is Alarming."""
 
 
 def test_report_is_kept_whole_and_in_columns(sessions: Sessions, tenant: TenantRow) -> None:
@@ -111,68 +105,3 @@ def test_list_can_begin_with_the_worst(sessions: Sessions, tenant: TenantRow) ->
         listing = list_reports(session, tenant.id, ReportFilter(), Page(None, 2, "-lesion_share"))
 
     assert [row.lesion_share for row in listing.rows] == pytest.approx([0.6, 0.3])
-
-
-def test_new_thresholds_change_verdicts_and_are_remembered(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        job = finished_job(session, tenant.id, share=0.1)
-
-    with sessions.begin() as session:
-        changes = list(regrade(session, STRICT))
-
-    with sessions.begin() as session:
-        row = report_for(session, tenant.id, job.id)
-        event = job_events(session, job.id)[-1]
-    assert [change.verdict_changed for change in changes] == [True]
-    assert (row.verdict, row.grade, row.thresholds) == ("Alarming", "CT-2", "strict-1")
-    assert row.document["assessment"]["verdict"] == "Alarming"
-    assert (event.event, event.detail["after"]) == ("regraded", ["strict-1", "CT-2", "Alarming"])
-
-
-def test_grading_anew_keeps_the_doubts_and_drops_the_old_cuts_sentences(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        job = queue_job(session, tenant.id)
-        # Within 5 % of the old cut at 25 %, and far from the new one at 8 %.
-        report = make_report(0.24, doubts=("The left lung was not found.",))
-        finish_job(session, claim(session, job), report, [])
-        assert len(report.assessment.review) == 2
-
-        list(regrade(session, STRICT))
-
-        row = report_for(session, tenant.id, job.id)
-    assert row.document["assessment"]["review"] == ["The left lung was not found."]
-
-
-def test_dry_run_tells_what_would_change_and_changes_nothing(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        finished_job(session, tenant.id, share=0.1)
-
-        changes = list(regrade(session, STRICT, dry_run=True))
-
-        assert [change.after for change in changes] == [("strict-1", "CT-2", "Alarming")]
-        assert session.scalars(select(ReportRow.thresholds)).all() == [MOSMED.version]
-
-
-def test_reports_of_the_same_thresholds_are_left_alone(
-    sessions: Sessions, tenant: TenantRow
-) -> None:
-    with sessions.begin() as session:
-        finished_job(session, tenant.id)
-
-        assert list(regrade(session, MOSMED)) == []
-
-
-def test_grading_anew_can_be_kept_to_one_tenant(sessions: Sessions, tenant: TenantRow) -> None:
-    with sessions.begin() as session:
-        finished_job(session, tenant.id)
-        other = finished_job(session, add_tenant(session, "charite").id)
-
-        changes = list(regrade(session, STRICT, tenant_id=other.tenant_id))
-
-    assert [change.job_id for change in changes] == [other.id]

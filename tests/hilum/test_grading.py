@@ -1,12 +1,24 @@
 """Shares become grades and verdicts at the cuts that the thresholds state."""
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hilum.grading import MOSMED, THRESHOLDS, Grade, Verdict, assess, grade_share
+from hilum.errors import InvalidRequest
+from hilum.grading import (
+    MOSMED,
+    SHIPPED_FAMILY,
+    THRESHOLDS,
+    Grade,
+    Verdict,
+    assess,
+    check_thresholds,
+    grade_share,
+)
 
 SHARES = st.floats(0, 1)
 
@@ -76,3 +88,43 @@ def test_other_thresholds_change_the_verdict_and_leave_their_version() -> None:
 def test_every_shipped_set_is_listed_under_its_own_version() -> None:
     assert all(version == cuts.version for version, cuts in THRESHOLDS.items())
     assert all(cuts.source for cuts in THRESHOLDS.values())
+
+
+OWN = replace(MOSMED, version="ward-7.1", source="The ward's own choice.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"version": ""}, "A version is"),
+        ({"version": "Ward 7"}, "A version is"),
+        ({"version": "a" * 65}, "A version is at most 64"),
+        ({"version": "<script>"}, "A version is"),
+        ({"version": MOSMED.version}, "is taken"),
+        ({"version": "mosmed-2099.1"}, "is taken"),
+        ({"source": "  "}, "need a source"),
+        ({"source": "a" * 1001}, "need a source"),
+        ({"finding_from": 0.0}, "rise"),
+        ({"finding_from": 0.25}, "rise"),
+        ({"finding_from": math.nan}, "rise"),
+        ({"bins": (0.5, 0.25, 0.75)}, "rise"),
+        ({"bins": (0.25, 0.5, 1.01)}, "rise"),
+        ({"bins": (0.25, 0.5, math.inf)}, "rise"),
+        ({"alarming_from": Grade.CT_0}, "never Alarming"),
+        ({"review_margin": -0.01}, "expected 0 to 0.25"),
+        ({"review_margin": 0.26}, "expected 0 to 0.25"),
+        ({"finding_margin": 0.006}, "expected 0 to 0.005"),
+        ({"finding_margin": math.nan}, "expected 0 to 0.005"),
+    ],
+)
+def test_thresholds_that_make_no_sense_are_refused(changes: dict[str, Any], sentence: str) -> None:
+    check_thresholds(OWN)
+
+    with pytest.raises(InvalidRequest, match=sentence):
+        check_thresholds(replace(OWN, **changes))
+
+
+def test_shipped_thresholds_make_sense_themselves() -> None:
+    for cuts in THRESHOLDS.values():
+        assert cuts.version.startswith(SHIPPED_FAMILY)
+        check_thresholds(replace(cuts, version="ward-7.1"))

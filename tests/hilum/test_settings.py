@@ -55,3 +55,10 @@ def test_settings_cannot_be_changed() -> None:
 
     with pytest.raises(ValidationError):
         settings.lease_s = 1  # type: ignore[misc] # the very thing under test
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("zone", ["Europe/Nowhere", "Europe", "", "../etc/passwd", "\0"])
+def test_time_zone_that_does_not_exist_is_refused(zone: str) -> None:
+    with pytest.raises(MissingSetting, match=r"HILUM_TIME_ZONE: .*expected a time zone such as"):
+        Settings.from_environment(time_zone=zone)

@@ -1,5 +1,6 @@
 """Pipelines that do what a test needs; each takes a moment and no network."""
 
+import ctypes
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from hilum.dicom.selection import choose_ct_series
 from hilum.dicom.source import read_source
 from hilum.errors import NotAxial, StorageFull
 from hilum.findings import Analysis
+from hilum.grading import Thresholds
 from hilum.jobs import Progress, Stage
 from hilum.study import Study
 from tests.db.factories import make_report
@@ -24,7 +26,14 @@ STEPS = 40
 STEP_S = 0.05
 
 
-def quick(study: Study, _card: PipelineCard, _segmenter: object, *, progress: Progress) -> Analysis:
+def quick(
+    study: Study,
+    _card: PipelineCard,
+    _segmenter: object,
+    thresholds: Thresholds,
+    *,
+    progress: Progress,
+) -> Analysis:
     """Read the series, and find the same in every one."""
     layout = lay_out(choose_ct_series(study).series, same_image)
     volume = read_grid(layout, progress)
@@ -32,15 +41,17 @@ def quick(study: Study, _card: PipelineCard, _segmenter: object, *, progress: Pr
     lungs = np.ones(volume.voxels.shape, np.uint8)
     lesions = np.zeros_like(lungs)
     lesions[4:8, 40:80, 40:80] = 2
-    return Analysis(make_report(0.1), volume, lungs, lesions, read_source(layout))
+    return Analysis(
+        make_report(0.1, thresholds=thresholds), volume, lungs, lesions, read_source(layout)
+    )
 
 
-def slow(study: Study, card: PipelineCard, segmenter: object, *, progress: Progress) -> Analysis:
+def slow(*args: Any, progress: Progress) -> Analysis:
     """Take two seconds over forty steps."""
     for step in range(STEPS):
         progress(Stage.SLICES, step, STEPS)
         time.sleep(STEP_S)
-    return quick(study, card, segmenter, progress=progress)
+    return quick(*args, progress=progress)
 
 
 def endless(*_: Any, progress: Progress) -> Analysis:
@@ -60,9 +71,16 @@ def stubborn(*_: Any, progress: Progress) -> Analysis:
 
 
 def deadly(*_: Any, progress: Progress) -> Analysis:
-    """Kill the process, as a fault in a native library does."""
+    """Kill the process, as the kernel does for want of memory."""
     progress(Stage.SLICES, 0, 1)
     os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def faulty(*_: Any, progress: Progress) -> Analysis:
+    """Read where there is no memory, as a fault in a native library does."""
+    progress(Stage.SLICES, 0, 1)
+    ctypes.string_at(0)
     raise AssertionError
 
 
@@ -82,11 +100,14 @@ PIPELINES: dict[str, Callable[..., Analysis]] = {
     "endless": endless,
     "stubborn": stubborn,
     "deadly": deadly,
+    "faulty": faulty,
     "without_disk": without_disk,
     "hopeless": hopeless,
 }
 
 
-def by_name(study: Study, card: PipelineCard, name: str, *, progress: Progress) -> Analysis:
+def by_name(
+    study: Study, card: PipelineCard, name: str, thresholds: Thresholds, *, progress: Progress
+) -> Analysis:
     """Run the pipeline that a test's job names in place of a network, whatever its version."""
-    return PIPELINES[name.partition("@")[0]](study, card, name, progress=progress)
+    return PIPELINES[name.partition("@")[0]](study, card, name, thresholds, progress=progress)

@@ -11,13 +11,16 @@ from celery.exceptions import SoftTimeLimitExceeded
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
+from db.attempts import attempts
 from db.changes import cancel_job
 from db.claims import take_back_overdue
 from db.jobs import job_events
 from db.session import Sessions
 from db.tables import ArtifactRow, JobRow, ReportRow, TenantRow
+from db.thresholds import add_thresholds, choose_thresholds
 from hilum.errors import GpuMemory, NotAxial, StorageFull
 from hilum.findings import Analysis
+from hilum.grading import MOSMED
 from hilum.jobs import Progress, Stage, State
 from hilum.masks import read_mask
 from hilum.registry import Registry
@@ -209,7 +212,8 @@ def test_passing_trouble_gives_the_job_back_for_later(
     assert waiting.retry_at is not None
     # The clocks of the row and of its event are read one after the other.
     assert (waiting.retry_at - event.at).total_seconds() == pytest.approx(10, abs=5)
-    assert event.detail == {"reason": reason}
+    assert event.detail["reason"] == reason
+    assert event.detail["crash"]["error"] == type(error).__name__
 
 
 def test_trouble_that_does_not_pass_fails_the_job_in_the_end(
@@ -235,7 +239,11 @@ def test_fault_of_ours_is_recorded_without_what_it_choked_on(
     ended = job_of(bench.sessions, job.id)
     assert (ended.state, ended.error_code) == (State.FAILED, "internal_error")
     assert ended.error_message == "The analysis broke off with ValueError; the log has the place."
-    assert "Doe" not in "".join(capfd.readouterr())
+    with bench.sessions.begin() as session:
+        [attempt] = attempts(session, [job.id])[job.id]
+    assert attempt.crash is not None
+    assert (attempt.crash["error"], attempt.crash["frames"][-1][-8:]) == ("ValueError", " analyse")
+    assert "Doe" not in "".join(capfd.readouterr()) + str(attempt)
 
 
 def test_job_that_takes_too_long_fails_with_its_limit(
@@ -315,6 +323,25 @@ def test_worker_that_is_stopped_hands_its_job_on(bench: Bench, queue_stored: Que
 
     waiting = job_of(bench.sessions, job.id)
     assert (waiting.state, waiting.claim, waiting.attempts) == (State.QUEUED, None, 0)
+
+
+def test_report_is_graded_by_the_thresholds_that_the_installation_chose(
+    bench: Bench, queue_stored: QueueStored
+) -> None:
+    strict = replace(MOSMED, version="strict-1", bins=(0.08, 0.5, 0.75))
+    old, new = queue_stored(), queue_stored()
+    run_now(old.id, bench)
+    with bench.sessions.begin() as session:
+        add_thresholds(session, strict, by="a test")
+        choose_thresholds(session, strict.version, by="a test")
+
+    run_now(new.id, bench)
+
+    with bench.sessions.begin() as session:
+        graded = {
+            row.job_id: (row.thresholds, row.verdict) for row in session.scalars(select(ReportRow))
+        }
+    assert graded == {old.id: (MOSMED.version, "Mild"), new.id: ("strict-1", "Alarming")}
 
 
 def test_cancelled_job_stops_at_its_next_step_and_leaves_no_file(

@@ -2,6 +2,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from threading import Event, Thread
 from uuid import UUID, uuid4
@@ -12,20 +13,32 @@ from celery import Celery
 from sqlalchemy import select, text
 
 from db.jobs import job_events
+from db.regrades import ask_regrade
 from db.session import Sessions, make_engine, make_sessions
-from db.tables import JobRow, NoticeRow, TenantRow, UpkeepRow, WritingRow
+from db.tables import JobRow, NoticeRow, ReportRow, TenantRow, UpkeepRow, WritingRow
+from db.thresholds import add_thresholds, choose_thresholds
 from db.upkeep import note_upkeep, since_upkeep_s
 from db.workers import KEPT_S, Load, Work, heartbeat, known_workers
 from db.writings import LONGEST_UPLOAD_S, begin_writing
+from hilum.grading import MOSMED
 from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
 from hilum.storage import StudyStore
-from tests.db.factories import claim, queue_job
+from tests.db.factories import claim, finished_job, queue_job
 from tests.db.test_workers import grow_silent, make_worker
 from tests.worker.processes import until
 from worker.celery import make_app
 from worker.doorbell import Doorbell
-from worker.upkeep import FEWEST_RINGS, forget, keep_up_until, ring_again, sweep, take_back, tell
+from worker.upkeep import (
+    FEWEST_RINGS,
+    forget,
+    keep_up_until,
+    regrade,
+    ring_again,
+    sweep,
+    take_back,
+    tell,
+)
 
 
 @pytest.fixture
@@ -99,6 +112,26 @@ def test_job_of_a_lost_worker_is_taken_back_and_rung_at_once(
 
     assert reload(sessions, job).state is State.QUEUED
     assert waiting(settings) == 1
+
+
+def test_older_reports_are_graded_anew_once_somebody_asks(
+    sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        finished_job(session, tenant.id, share=0.1)
+        add_thresholds(
+            session, replace(MOSMED, version="strict-1", bins=(0.08, 0.5, 0.75)), by="me"
+        )
+        choose_thresholds(session, "strict-1", by="me")
+    verdicts = []
+    for ask in (None, ask_regrade):
+        with sessions.begin() as session:
+            _ = ask and ask(session, by="me")
+        regrade(sessions)
+        with sessions.begin() as session:
+            verdicts.append(session.scalars(select(ReportRow.verdict)).one())
+
+    assert verdicts == ["Mild", "Alarming"]
 
 
 def test_job_that_waits_for_its_next_attempt_is_not_rung_for(

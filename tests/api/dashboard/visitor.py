@@ -23,14 +23,14 @@ class Visitor:
     client: FlaskClient
 
     def get(self, path: str, **query: Any) -> TestResponse:
-        return self.client.get(path, query_string=query or None, headers={"Accept": HTML})
+        return _read(self.client.get(path, query_string=query or None, headers={"Accept": HTML}))
 
     def post(
         self, path: str, data: dict[str, Any] | None = None, *, token: str | None = None
     ) -> TestResponse:
         """Send a form as a page of this sign-in would have it; `token` sends another one's."""
         form = {"form_token": self.token() if token is None else token} | (data or {})
-        return self.client.post(path, data=form, headers={"Accept": HTML})
+        return _read(self.client.post(path, data=form, headers={"Accept": HTML}))
 
     def token(self) -> str:
         """What the forms of this sign-in carry; empty where nobody is signed in."""
@@ -41,6 +41,13 @@ class Visitor:
     def sign_in(self, name: str, password: str, **more: str) -> TestResponse:
         form = {"name": name, "password": password} | more
         return self.client.post("/sign-in", data=form, headers={"Accept": HTML})
+
+
+def _read(answer: TestResponse) -> TestResponse:
+    # A file that is sent stays open until its answer was read.
+    with answer:
+        answer.get_data()
+    return answer
 
 
 def words(answer: TestResponse) -> str:

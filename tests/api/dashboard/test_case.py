@@ -1,0 +1,192 @@
+"""The page of one case: what it shows, to whom, and what may be done from it."""
+
+import re
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+
+from db.claims import claim_job, fail_job
+from db.session import Sessions
+from db.tables import AuditRow, JobRow
+from hilum.audit import Action
+from hilum.jobs import State
+from tests.api.caller import Caller
+from tests.api.dashboard.visitor import Visitor, words
+
+
+def actions_of(sessions: Sessions, job_id: str) -> list[str]:
+    with sessions.begin() as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.subject == job_id))
+        return [row.action for row in rows.all()]
+
+
+@pytest.fixture
+def waiting(caller: Caller, archive: bytes) -> str:
+    job_id: str = caller.send(archive).json["id"]
+    return job_id
+
+
+def test_case_shows_verdict_grade_and_reason_first(reader: Visitor, finished: str) -> None:
+    said = words(reader.get(f"/cases/{finished}"))
+
+    assert "Mild CT-1 10.0 % of the lungs is lesion" in said
+    assert "15.0 points below the cut to Alarming at 25.0 %" in said
+    assert "1 consolidation right 12.5 0.3 % -120 3-5 0.90" in said
+    assert "Right 2000 200.0 10.0 % CT-1" in said
+    assert "For research." in said
+    assert said.index("Mild CT-1") < said.index("Right 2000")
+
+
+def test_link_of_a_job_leads_to_its_case(reader: Visitor, caller: Caller, finished: str) -> None:
+    page = caller.get(f"/v1/jobs/{finished}").json["links"]["page"]
+
+    assert page == f"/cases/{finished}"
+    assert reader.get(page).status_code == 200
+
+
+def test_everything_a_case_refers_to_opens(reader: Visitor, finished: str) -> None:
+    page = reader.get(f"/cases/{finished}")
+
+    linked = set(re.findall(r'(?:href|src)="(/[^"#]+)"', page.text))
+    linked -= {link for link in linked if link.startswith("/static/vendor/")}
+    assert len(linked) > 12
+    assert {link: reader.get(link).status_code for link in linked} == dict.fromkeys(linked, 200)
+
+
+def test_patient_is_named_to_a_reader_and_hidden_from_an_operator(
+    reader: Visitor, operator: Visitor, finished: str
+) -> None:
+    seen, hidden = reader.get(f"/cases/{finished}"), operator.get(f"/cases/{finished}")
+
+    assert "Phantom Hilum" in words(seen)
+    assert "PHANTOM-" in seen.text
+    assert "Phantom Hilum" not in words(hidden)
+    assert "PHANTOM-" not in hidden.text
+    assert "hidden: your role does not know patients" in words(hidden)
+
+
+def test_results_that_name_the_patient_are_for_those_who_may_know(
+    reader: Visitor, operator: Visitor, finished: str
+) -> None:
+    path = f"/v1/reports/{finished}/segmentation.dcm"
+
+    assert reader.get(path).status_code == 200
+    refused = operator.get(path)
+    assert refused.status_code == 403
+    assert "Your role does not allow this" in words(refused)
+
+
+@pytest.mark.parametrize("path", ["", "/status", "/cancel", "/retry", "/prioritise", "/rerun"])
+def test_case_of_another_hospital_is_not_there(
+    outsider: Visitor, finished: str, path: str, sessions: Sessions
+) -> None:
+    address = f"/cases/{finished}{path}"
+    changes = path not in {"", "/status"}
+
+    answer = outsider.post(address) if changes else outsider.get(address)
+
+    assert answer.status_code == 404
+    assert f"There is no job {finished}" in words(answer)
+    assert actions_of(sessions, finished) == []
+
+
+@pytest.mark.parametrize("kind", ["", "/montage.png", "/masks/lesions.nii.gz", "/slices/0.png"])
+def test_pictures_of_another_hospital_are_not_there(
+    outsider: Visitor, finished: str, kind: str
+) -> None:
+    assert outsider.get(f"/v1/reports/{finished}{kind}").status_code == 404
+
+
+def test_made_up_case_is_a_plain_page(reader: Visitor) -> None:
+    for path in (f"/cases/{uuid4()}", "/cases/nonsense", "/cases/%00"):
+        answer = reader.get(path)
+
+        assert answer.status_code == 404
+        assert answer.mimetype == "text/html"
+
+
+def test_who_looked_at_a_case_is_in_the_audit_log(
+    reader: Visitor, operator: Visitor, finished: str, sessions: Sessions
+) -> None:
+    reader.get(f"/cases/{finished}")
+    operator.get(f"/cases/{finished}")
+
+    assert actions_of(sessions, finished) == [Action.PATIENT_VIEWED, Action.CASE_VIEWED]
+
+
+def test_case_that_waits_asks_again_and_comes_anew_once_it_has_ended(
+    reader: Visitor, waiting: str, sessions: Sessions
+) -> None:
+    page = reader.get(f"/cases/{waiting}")
+    assert "Next in the queue" in words(page)
+    assert f'hx-get="/cases/{waiting}/status"' in page.text
+
+    with sessions.begin() as session:
+        claim = claim_job(session, UUID(waiting), worker="gpu", lease_s=60, max_attempts=3)
+        assert claim is not None
+        fail_job(session, claim, "missing_slices", "5.0 mm are <missing>.")
+
+    part = reader.get(f"/cases/{waiting}/status")
+    assert part.headers["HX-Refresh"] == "true"
+    failed = reader.get(f"/cases/{waiting}")
+    assert "missing_slices" in words(failed)
+    assert "5.0 mm are &lt;missing&gt;." in failed.text
+    assert "hx-get" not in failed.text
+
+
+def test_operator_cancels_retries_and_makes_urgent(
+    operator: Visitor, waiting: str, sessions: Sessions
+) -> None:
+    steps = [("cancel", {}), ("retry", {}), ("prioritise", {"priority": "stat"})]
+    for deed, form in steps:
+        assert operator.post(f"/cases/{waiting}/{deed}", form).status_code == 303
+
+    with sessions.begin() as session:
+        job = session.get_one(JobRow, UUID(waiting))
+        assert (job.state, job.priority) == (State.QUEUED, "stat")
+    said = words(operator.get(f"/cases/{waiting}"))
+    assert "by: user otto.operator" in said
+    assert {Action.JOB_CANCELLED, Action.JOB_RETRIED, Action.JOB_PRIORITISED} <= set(
+        actions_of(sessions, waiting)
+    )
+
+
+def test_case_is_run_again_by_another_network(operator: Visitor, finished: str) -> None:
+    answer = operator.post(f"/cases/{finished}/rerun", {"network": "other@1.0.0"})
+
+    assert answer.status_code == 303
+    assert answer.headers["Location"] != f"/cases/{finished}"
+    assert "other@1.0.0" in words(operator.get(answer.headers["Location"]))
+
+
+def test_doing_it_twice_is_answered_by_a_sentence(operator: Visitor, waiting: str) -> None:
+    operator.post(f"/cases/{waiting}/cancel")
+
+    again = operator.post(f"/cases/{waiting}/cancel")
+
+    assert again.status_code == 409
+    assert "has cancelled already" in words(again)
+
+
+@pytest.mark.parametrize(
+    ("deed", "form"),
+    [("prioritise", {"priority": "<b>"}), ("prioritise", {}), ("rerun", {"network": "../x"})],
+)
+def test_malformed_wish_is_explained(
+    operator: Visitor, waiting: str, deed: str, form: dict[str, str]
+) -> None:
+    answer = operator.post(f"/cases/{waiting}/{deed}", form)
+
+    assert answer.status_code == 422
+    assert "<b>" not in answer.text
+
+
+def test_reader_may_look_and_not_touch(reader: Visitor, waiting: str) -> None:
+    assert "Cancel" not in words(reader.get(f"/cases/{waiting}"))
+    assert reader.post(f"/cases/{waiting}/cancel").status_code == 403
+
+
+def test_form_without_its_token_does_nothing(operator: Visitor, waiting: str) -> None:
+    assert operator.post(f"/cases/{waiting}/cancel", token="0" * 64).status_code == 403
+    assert "Next in the queue" in words(operator.get(f"/cases/{waiting}"))

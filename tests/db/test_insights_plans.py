@@ -1,0 +1,95 @@
+"""Figures of many cases are read from indexes alone: PostgreSQL itself is asked how."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from benchmarks.insights import fill
+from db.agreement import agreements
+from db.comparison import compared, of_same_patient, of_same_study
+from db.feedback import words_on
+from db.insights import Asked, cases_by_day, failures, lesion_shares, speeds, waits
+from db.scope import EVERYTHING, Scope
+from db.session import Sessions
+from db.tables import TenantRow
+from tests.db.factories import finished_job
+from tests.db.test_plans import recorded
+
+NOW = datetime.now(UTC)
+CASES = 2000
+
+Ask = Callable[[Session, Asked], object]
+
+COVERED: dict[str, tuple[Ask, str]] = {
+    "cases by day": (
+        lambda session, asked: cases_by_day(session, asked, zone="UTC"),
+        "ix_reports_tenant_created",
+    ),
+    "speeds": (speeds, "ix_reports_tenant_created"),
+    "lesion shares": (lesion_shares, "ix_reports_tenant_created"),
+    "waits": (waits, "ix_jobs_served"),
+    "failures": (failures, "ix_jobs_failures"),
+}
+
+
+def plans_of(engine: Engine, sessions: Sessions, ask: Callable[[Session], object]) -> list[str]:
+    with recorded(engine) as statements, sessions.begin() as session:
+        ask(session)
+    with engine.connect() as connection:
+        # A table of three rows is read faster whole; the question is what happens with millions.
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        return [
+            "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", values))
+            for sql, values in statements
+        ]
+
+
+@pytest.mark.parametrize("name", COVERED)
+@pytest.mark.parametrize("network", [None, "resnet50"])
+def test_figure_is_one_look_at_an_index_that_covers_it(
+    name: str, network: str | None, engine: Engine, sessions: Sessions
+) -> None:
+    ask, index = COVERED[name]
+    fill(engine, CASES)
+    with sessions.begin() as session:
+        hospitals = session.scalars(select(TenantRow.id)).all()
+    asked = Asked(Scope.of(*hospitals), NOW - timedelta(days=30), NOW, "ct-lesions", network)
+
+    [plan] = plans_of(engine, sessions, lambda session: ask(session, asked))
+
+    assert f"Index Only Scan using {index}" in plan, plan
+    assert "tenant_id" in plan.split("Index Cond:")[1].splitlines()[0], plan
+
+
+def test_agreement_is_counted_by_the_index_of_its_time(
+    engine: Engine, sessions: Sessions, tenant: TenantRow
+) -> None:
+    asked = Asked(Scope.of(tenant.id), NOW - timedelta(days=30), NOW)
+
+    [plan] = plans_of(engine, sessions, lambda session: agreements(session, asked))
+
+    assert "ix_feedback_tenant_created" in plan, plan
+
+
+def test_what_a_report_is_held_against_is_found_by_indexes(
+    engine: Engine, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        job = finished_job(session, tenant.id)
+        job.study.patient_id = "4711"
+
+    def ask(session: Session) -> None:
+        one = compared(session, EVERYTHING, job.id)
+        of_same_study(session, EVERYTHING, one)
+        of_same_patient(session, EVERYTHING, one)
+        words_on(session, one.report_id)
+
+    plans = plans_of(engine, sessions, ask)
+
+    assert len(plans) == 5
+    for plan in plans:
+        assert "Seq Scan" not in plan, plan
