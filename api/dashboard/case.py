@@ -57,6 +57,7 @@ def show(job_id: UUID) -> str:
             "job": job,
             "outlook": look_ahead(session, job),
             "report": report,
+            "viewer": viewer_of(row) if row else None,
             "reasons": Reasons.of(session, report) if report else None,
             "viewer": viewer_of(row) if row else None,
             "opinions": opinions_on(session, row) if row else None,
