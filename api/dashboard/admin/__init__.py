@@ -5,19 +5,28 @@ from typing import Any, Final
 
 from flask import Blueprint, render_template
 
+from api.dashboard.admin.audit import audit
 from api.dashboard.admin.keys import keys
+from api.dashboard.admin.retention import retention
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.users import users
 
 admin = Blueprint("admin", __name__, url_prefix="/admin")
 
-PAGES: Final = (users, keys, tenants)
+PAGES: Final = (users, keys, tenants, retention, audit)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
     ("dashboard.admin.keys.index", "Keys", "What programs call the HTTP API with.", False),
     ("dashboard.admin.tenants.index", "Hospitals", "Who may send studies, and how many.", True),
+    (
+        "dashboard.admin.retention.index",
+        "Retention",
+        "How long studies are kept, and what has gone for good.",
+        False,
+    ),
+    ("dashboard.admin.audit.index", "Audit log", "Who did what, and who looked at what.", False),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""
 
