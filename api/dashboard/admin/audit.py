@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, Response, render_template, request
+from apiflask import APIBlueprint
+from flask import Response, render_template, request
 from sqlalchemy.orm import Session
 
 from api.dashboard.admin.forms import read_line
@@ -24,7 +25,7 @@ from db.tenants import tenant_in, tenants_in
 from hilum.audit import Action, Head, Record, Verification, canonical
 from hilum.errors import InvalidRequest
 
-audit = Blueprint("audit", __name__, url_prefix="/audit")
+audit = APIBlueprint("audit", __name__, url_prefix="/audit", enable_openapi=False)
 
 ROWS: Final = 50
 

@@ -6,7 +6,8 @@ from datetime import UTC, date, datetime, time
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from apiflask import APIBlueprint
+from flask import render_template, request
 from werkzeug.wrappers import Response
 
 from api.dashboard.admin.forms import read_limit, read_line, see
@@ -24,7 +25,7 @@ from hilum.errors import InvalidRequest
 from hilum.retention import LONGEST_DAYS, kept_since
 from hilum.settings import MIB
 
-retention = Blueprint("retention", __name__, url_prefix="/retention")
+retention = APIBlueprint("retention", __name__, url_prefix="/retention", enable_openapi=False)
 
 LONGEST_S: Final = 20.0
 """Seconds that a browser waits for a purge; it says then how much is left, and goes on when asked to."""

@@ -41,3 +41,17 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("worker", name="pk_drains"),
     )
+    op.create_index(
+        "ix_jobs_troubled",
+        "jobs",
+        ["finished_at", "id"],
+        postgresql_include=["tenant_id", "state"],
+        postgresql_where=sa.text("state IN ('failed', 'quarantined')"),
+    )
+    op.create_index(
+        "ix_jobs_done",
+        "jobs",
+        ["finished_at"],
+        postgresql_include=["tenant_id", "worker", "slice_count", "started_at"],
+        postgresql_where=sa.text("state = 'succeeded'"),
+    )
