@@ -6,9 +6,11 @@ from typing import Any, Final
 from apiflask import APIBlueprint
 from flask import render_template
 
+from api.dashboard.admin.audit import audit
 from api.dashboard.admin.health import health
 from api.dashboard.admin.keys import keys
 from api.dashboard.admin.networks import networks
+from api.dashboard.admin.retention import retention
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.thresholds import thresholds
@@ -17,7 +19,17 @@ from api.dashboard.admin.webhooks import webhooks
 
 admin = APIBlueprint("admin", __name__, url_prefix="/admin", enable_openapi=False)
 
-PAGES: Final = (users, keys, webhooks, tenants, thresholds, networks, health)
+PAGES: Final = (
+    users,
+    keys,
+    webhooks,
+    tenants,
+    thresholds,
+    networks,
+    retention,
+    audit,
+    health,
+)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
@@ -31,6 +43,13 @@ SECTIONS: Final = (
         True,
     ),
     ("dashboard.admin.networks.index", "Networks", "Which there are, and who has them.", True),
+    (
+        "dashboard.admin.retention.index",
+        "Retention",
+        "How long studies are kept, and what has gone for good.",
+        False,
+    ),
+    ("dashboard.admin.audit.index", "Audit log", "Who did what, and who looked at what.", False),
     ("dashboard.admin.health.index", "Health", "What works, and what does not.", True),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""
