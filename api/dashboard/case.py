@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import Response, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -16,6 +17,7 @@ from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
 from api.dashboard.slices import share_by_slice
+from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
 from api.deeds import act
 from api.orders import networks_for
@@ -33,7 +35,7 @@ from hilum.errors import InvalidRequest
 from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-case = Blueprint("case", __name__, url_prefix="/cases/<uuid:job_id>")
+case = APIBlueprint("case", __name__, url_prefix="/cases/<uuid:job_id>", enable_openapi=False)
 
 DONE: Final[Mapping[Deeds, Action]] = {
     Deeds.CANCEL: Action.JOB_CANCELLED,
@@ -59,6 +61,7 @@ def show(job_id: UUID) -> str:
             "report": report,
             "reasons": Reasons.of(session, report) if report else None,
             "shares": share_by_slice(report) if report else [],
+            "viewer": viewer_of(row) if row else None,
             "opinions": opinions_on(session, row) if row else None,
             "others": others_than(session, job_id) if row else None,
             "bars": waterfall(job),

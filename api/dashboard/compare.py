@@ -6,7 +6,8 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 from sqlalchemy.orm import Session
 
 from api.parts import parts
@@ -19,7 +20,9 @@ from hilum.audit import Action
 from hilum.change import Amount, Change, change_between
 from hilum.people import Permission
 
-compare = Blueprint("compare", __name__, url_prefix="/cases/<uuid:job_id>/compare")
+compare = APIBlueprint(
+    "compare", __name__, url_prefix="/cases/<uuid:job_id>/compare", enable_openapi=False
+)
 
 MOST_FINDINGS: Final = 20
 """Findings of each report on the page; they are the largest."""

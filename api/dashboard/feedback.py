@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import ClassVar, Final
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -21,7 +22,9 @@ from hilum.errors import InvalidRequest
 from hilum.grading import Verdict
 from hilum.people import Permission
 
-feedback = Blueprint("feedback", __name__, url_prefix="/cases/<uuid:job_id>/feedback")
+feedback = APIBlueprint(
+    "feedback", __name__, url_prefix="/cases/<uuid:job_id>/feedback", enable_openapi=False
+)
 
 RIGHT: Final = "right"
 WRONG: Final = "wrong"

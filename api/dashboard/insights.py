@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, abort, render_template, request
+from apiflask import APIBlueprint
+from flask import Response, abort, render_template, request
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
@@ -25,7 +26,7 @@ from hilum.catalogue import PIPELINES, pipeline_card
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
 
-insights = Blueprint("insights", __name__, url_prefix="/insights")
+insights = APIBlueprint("insights", __name__, url_prefix="/insights", enable_openapi=False)
 
 FIELDS: Final = ("days", "from", "to", "hospital", "pipeline", "network")
 """What the page may be asked for; an empty one asks nothing."""

@@ -1,5 +1,6 @@
 """Rows and reports with known answers, made through the very functions that make real ones."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from db.studies import add_study
 from db.tables import JobRow, StudyRow
 from db.workers import Load, Work, Worker, heartbeat
 from hilum.catalogue import CT_LESIONS
+from hilum.dicom.attributes import Attributes
 from hilum.findings import Finding, LungBurden, NetworkUse, Report, SliceBurden
 from hilum.grading import MOSMED, Thresholds, assess
 from hilum.jobs import Priority
@@ -44,7 +46,12 @@ def make_instance(uid: str) -> Instance:
 
 
 def keep_study(
-    session: Session, tenant_id: UUID, study: Study | None = None, *, content: str | None = None
+    session: Session,
+    tenant_id: UUID,
+    study: Study | None = None,
+    *,
+    content: str | None = None,
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> StudyRow:
     study = study or make_study()
     study_id, content = uuid4(), content or uuid4().hex
@@ -56,6 +63,7 @@ def keep_study(
         study=study,
         files={uid: StoredFile(f"{tenant_id}/{study_id}/{uid}.dcm", "ab" * 32, 10) for uid in uids},
         content_sha256=content,
+        attributes=attributes,
     )
 
 

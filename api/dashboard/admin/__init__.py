@@ -3,21 +3,35 @@
 
 from typing import Any, Final
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 
+from api.dashboard.admin.health import health
 from api.dashboard.admin.keys import keys
+from api.dashboard.admin.networks import networks
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
+from api.dashboard.admin.thresholds import thresholds
 from api.dashboard.admin.users import users
+from api.dashboard.admin.webhooks import webhooks
 
-admin = Blueprint("admin", __name__, url_prefix="/admin")
+admin = APIBlueprint("admin", __name__, url_prefix="/admin", enable_openapi=False)
 
-PAGES: Final = (users, keys, tenants)
+PAGES: Final = (users, keys, webhooks, tenants, thresholds, networks, health)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
     ("dashboard.admin.keys.index", "Keys", "What programs call the HTTP API with.", False),
+    ("dashboard.admin.webhooks.index", "Webhooks", "Which servers hear how jobs ended.", False),
     ("dashboard.admin.tenants.index", "Hospitals", "Who may send studies, and how many.", True),
+    (
+        "dashboard.admin.thresholds.index",
+        "Thresholds",
+        "By what reports are graded, and what other cuts would change.",
+        True,
+    ),
+    ("dashboard.admin.networks.index", "Networks", "Which there are, and who has them.", True),
+    ("dashboard.admin.health.index", "Health", "What works, and what does not.", True),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""
 
