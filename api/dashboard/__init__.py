@@ -11,17 +11,19 @@ from api.dashboard.admin import admin
 from api.dashboard.case import case
 from api.dashboard.cases import cases
 from api.dashboard.feedback import feedback
+from api.dashboard.queue import queue
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
 dashboard = Blueprint("dashboard", __name__)
 
-PAGES: Final = (cases, case, feedback, admin)
+PAGES: Final = (cases, case, feedback, queue, admin)
 """A blueprint for each noun."""
 
 MENU: Final = (
     ("dashboard.cases.index", "Cases", Permission.SEE),
+    ("dashboard.queue.index", "Queue", Permission.OPERATE),
     ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
 )
 """What the menu leads to: the view, its name, and who has it in their menu."""
