@@ -62,7 +62,6 @@ def show(job_id: UUID) -> str:
             "viewer": viewer_of(row) if row else None,
             "reasons": Reasons.of(session, report) if report else None,
             "shares": share_by_slice(report) if report else [],
-            "viewer": viewer_of(row) if row else None,
             "opinions": opinions_on(session, row) if row else None,
             "others": others_than(session, job_id) if row else None,
             "bars": waterfall(job),

@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -33,7 +34,7 @@ from hilum.errors import HilumError, InvalidRequest, NotPermitted
 from hilum.jobs import MOST_RINGS, State
 from hilum.people import Permission
 
-queue = Blueprint("queue", __name__, url_prefix="/queue")
+queue = APIBlueprint("queue", __name__, url_prefix="/queue", enable_openapi=False)
 
 EVERYBODY: Final = "everybody"
 """In place of a hospital's id, in a form."""

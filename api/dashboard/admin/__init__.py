@@ -5,12 +5,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from apiflask import APIBlueprint
-from flask import render_template
-
-from api.dashboard.admin.audit import audit
-from flask import Blueprint, Response, render_template
+from flask import Response, render_template
 from sqlalchemy.exc import IntegrityError
 
+from api.dashboard.admin.audit import audit
 from api.dashboard.admin.destinations import destinations
 from api.dashboard.admin.health import health
 from api.dashboard.admin.keys import keys
@@ -28,6 +26,7 @@ admin = APIBlueprint("admin", __name__, url_prefix="/admin", enable_openapi=Fals
 PAGES: Final = (
     users,
     keys,
+    destinations,
     webhooks,
     tenants,
     thresholds,
@@ -36,7 +35,6 @@ PAGES: Final = (
     audit,
     health,
 )
-PAGES: Final = (users, keys, destinations, webhooks, tenants, thresholds, networks, health)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
