@@ -67,7 +67,8 @@ def read_share(name: str) -> float:
     """
     text = need_line(name, longest=LONGEST_NUMBER)
     try:
-        return float(Decimal(text) / 100)
+        # Half of the world writes a comma.
+        return float(Decimal(text.replace(",", ".")) / 100)
     except ArithmeticError as error:
         raise InvalidRequest(f"The field {name} is {text!r}, expected percent.") from error
 
