@@ -12,9 +12,11 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.auth import Access
+from api.dashboard.compare import others_than
 from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
+from api.dashboard.slices import share_by_slice
 from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
 from api.deeds import act
@@ -57,9 +59,11 @@ def show(job_id: UUID) -> str:
             "job": job,
             "outlook": look_ahead(session, job),
             "report": report,
-            "reasons": Reasons.of(session, report) if report else None,
             "viewer": viewer_of(row) if row else None,
+            "reasons": Reasons.of(session, report) if report else None,
+            "shares": share_by_slice(report) if report else [],
             "opinions": opinions_on(session, row) if row else None,
+            "others": others_than(session, job_id) if row else None,
             "bars": waterfall(job),
             "events": job_events(session, job_id),
             "deliveries": list_deliveries(session, job_id),

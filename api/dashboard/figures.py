@@ -22,6 +22,8 @@ from db.insights import (
     speeds,
     waits,
 )
+from db.thresholds import current_thresholds
+from hilum.grading import Thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class Column:
         """Return a value as it stands in the table."""
         if value is None:
             return ""
-        return format(value, self.form) if self.form else str(value)
+        # A space before the sign, as everywhere.
+        return format(value, self.form).replace("%", " %") if self.form else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +76,12 @@ class Figures:
 
     Attributes:
         period: the days.
+        thresholds: those that new reports are graded by.
         cases, speeds, waits, failures, shares, agreements: as their functions in `db/` return them.
     """
 
     period: Period
+    thresholds: Thresholds
     cases: list[DayCount]
     speeds: list[Speed]
     waits: list[Wait]
@@ -87,12 +92,14 @@ class Figures:
     @classmethod
     def read(cls, session: Session, asked: Asked, period: Period) -> Self:
         """Ask for all of them, each by one statement."""
+        thresholds = current_thresholds(session)
         return cls(
             period,
+            thresholds,
             cases_by_day(session, asked, zone=period.zone.key),
             speeds(session, asked),
             waits(session, asked),
             failures(session, asked),
-            lesion_shares(session, asked),
+            lesion_shares(session, asked, thresholds),
             agreements(session, asked),
         )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from api.dashboard.figures import Column, Figures, Panel
 from db.insights import Speed
 from hilum.agreement import Estimate
-from hilum.grading import MOSMED, Grade, Thresholds, Verdict
+from hilum.grading import Grade, Verdict
 
 COLOURS: Final[Mapping[str, str]] = {
     Verdict.NO_FINDING: "--good",
@@ -65,6 +65,7 @@ def cases_panel(figures: Figures) -> Panel:
         rows=[(day, *ns, sum(ns)) for day, *ns in zip(days, *by_verdict.values(), strict=True)],
         chart={
             "kind": "stack",
+            "of": "Day",
             "unit": "reports a day",
             "labels": [str(day) for day in days],
             "series": [
@@ -103,6 +104,7 @@ def speed_panel(figures: Figures) -> Panel:
             for one in (*together, *sorted(shown, key=figures.speeds.index))
         ],
         chart=_grouped(
+            "Network",
             "seconds a slice",
             [one.network for one in together],
             {
@@ -136,6 +138,7 @@ def waits_panel(figures: Figures) -> Panel:
         ],
         rows=[(one.priority, one.n, one.median_s, one.p90_s, one.p99_s) for one in found],
         chart=_grouped(
+            "Urgency",
             "seconds",
             [str(one.priority) for one in found],
             {
@@ -168,9 +171,9 @@ def failures_panel(figures: Figures) -> Panel:
     )
 
 
-def shares_panel(figures: Figures, thresholds: Thresholds = MOSMED) -> Panel:
+def shares_panel(figures: Figures) -> Panel:
     """Show how lesion shares are spread, with the cuts of the grades."""
-    bars = figures.shares
+    bars, thresholds = figures.shares, figures.thresholds
     total = sum(bar.n for bar in bars)
     alarming = sum(bar.n for bar in bars if bar.low >= thresholds.alarming_share)
     cuts = dict(zip(list(Grade)[1:], (thresholds.finding_from, *thresholds.bins), strict=True))
@@ -180,12 +183,13 @@ def shares_panel(figures: Figures, thresholds: Thresholds = MOSMED) -> Panel:
         n=f"{total} reports",
         summary=(
             f"{total} reports, {alarming} of them at or above the cut to Alarming at"
-            f" {thresholds.alarming_share:.0%}."
+            f" {100 * thresholds.alarming_share:g} %."
         ),
         columns=[Column("From", ".1%"), Column("To", ".1%"), Column("Reports", "d")],
         rows=[(bar.low, bar.high, bar.n) for bar in bars],
         chart={
             "kind": "stack",
+            "of": "Share from",
             "unit": "reports",
             "labels": [f"{100 * bar.low:g} %" for bar in bars],
             "series": [
@@ -201,7 +205,7 @@ def shares_panel(figures: Figures, thresholds: Thresholds = MOSMED) -> Panel:
         notes=(
             f"Lines mark where grades begin, by {thresholds.version}.",
             f"{thresholds.alarming_from} and above are Alarming.",
-            "The first two bars are narrower than the others.",
+            "A bar that a cut bounds may be narrower than the others.",
         ),
     )
 
@@ -215,7 +219,7 @@ def agreement_panel(figures: Figures) -> Panel:
         title="Agreement of readers",
         n=f"{n} words of readers",
         summary=(
-            f"Readers agree with {whole.agreed.value:.0%} of {n} verdicts."
+            f"Readers agree with {100 * whole.agreed.value:.0f} % of {n} verdicts."
             if whole.agreed
             else "No reader has said anything."
         ),
@@ -248,18 +252,19 @@ def agreement_panel(figures: Figures) -> Panel:
 def corrections_panel(figures: Figures) -> Panel:
     """Show which verdicts readers would have given."""
     table = figures.agreements[0].table
-    verdicts = list(Verdict)
+    verdicts, total = list(Verdict), sum(table.values())
     wrong = sum(n for (ours, theirs), n in table.items() if ours != theirs)
     return Panel(
         name="corrections",
-        title="Verdicts of Hilum and of readers, words",
-        n=f"{sum(table.values())} words that tell of a verdict",
-        summary=f"Readers gave another verdict {wrong} times.",
-        columns=[
-            Column("Hilum"),
-            *(Column(f"Reader: {verdict}", "d") for verdict in verdicts),
+        title="Verdicts of Hilum, line by line, and of readers, words",
+        n=f"{total} words that tell of a verdict",
+        summary=f"Readers gave another verdict {wrong} times." if total else "There are none.",
+        columns=[Column("Hilum"), *(Column(verdict, "d") for verdict in verdicts)],
+        rows=[
+            (ours, *(table.get((ours, theirs), 0) for theirs in verdicts))
+            for ours in verdicts
+            if total
         ],
-        rows=[(ours, *(table.get((ours, theirs), 0) for theirs in verdicts)) for ours in verdicts],
     )
 
 
@@ -280,7 +285,7 @@ def _worker(speed: Speed) -> str:
 
 
 def _grouped(
-    unit: str, labels: list[str], series: Mapping[str, tuple[str, list[float]]]
+    of: str, unit: str, labels: list[str], series: Mapping[str, tuple[str, list[float]]]
 ) -> dict[str, Any] | None:
     if not labels:
         return None
@@ -288,10 +293,11 @@ def _grouped(
         {"name": name, "colour": colour, "values": values}
         for name, (colour, values) in series.items()
     ]
-    return {"kind": "group", "unit": unit, "labels": labels, "series": named}
+    return {"kind": "group", "of": of, "unit": unit, "labels": labels, "series": named}
 
 
 def _interval(estimate: Estimate | None, form: str) -> str:
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
-    return f"{estimate.low:{form}} to {estimate.high:{form}}"
+    column = Column("", form)
+    return f"{column.show(estimate.low)} to {column.show(estimate.high)}"

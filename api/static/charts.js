@@ -22,7 +22,7 @@
     const every = (u) => Math.max(1, Math.ceil(count / Math.max(1, Math.floor(u.bbox.width / devicePixelRatio / LABEL_PX))));
     const splits = (u) => Array.from({ length: Math.ceil(count / every(u)) }, (_, number) => number * every(u));
     return [
-      { ...line, grid: { show: false }, splits, values: (_, places) => places.map(label) },
+      { ...line, grid: { show: false }, splits, values: (_, places) => places.map((place) => label(place).replace("@", "\n@")) },
       { ...line, grid: { stroke: colour("--line") }, label: chart.unit, labelFont: line.font, size: 64 },
     ];
   };
@@ -83,9 +83,9 @@
     return {
       data: [xs, ...ys],
       options: {
-        scales: { x: { time: false, range: [-0.5, last + 0.5] }, y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
+        scales: { x: { time: false, range: [-0.5, last + 0.5] }, y: { range: (_, __, most) => [0, most > 0 ? most * (chart.marks ? 1.25 : 1.1) : 1] } },
         axes: axes(chart, chart.labels.length, label),
-        series: [{ label: "", value: (_, place) => (place === null ? "" : label(place)) }, ...series],
+        series: [{ label: chart.of, value: (_, place) => (place === null ? "" : label(place)) }, ...series],
         cursor: { drag: { x: false, y: false }, points: { show: false } },
         hooks: { draw: [(u) => (chart.marks ?? []).forEach((mark) => markLine(u, mark.index - 0.5, mark.name))] },
       },
