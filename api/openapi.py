@@ -48,7 +48,10 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What the parts of a path may be: APIFlask knows them as text."""
 
-FOR_PEOPLE: Final = ({by_key_or_person.name: []}, {by_key_or_sender.name: []})
+FOR_PEOPLE: Final[tuple[dict[str, list[str]], ...]] = (
+    {by_key_or_person.name: []},
+    {by_key_or_sender.name: []},
+)
 """What is asked of people; a key will do in its place."""
 
 PROBLEM_CONTENT: Final = {

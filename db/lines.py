@@ -1,15 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The queue hospital by hospital: what waits at each urgency, until when, and what runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import SmallInteger, Uuid, column, select, true, values
+from sqlalchemy import (
+    ARRAY,
+    Select,
+    SmallInteger,
+    String,
+    TableValuedAlias,
+    Uuid,
+    bindparam,
+    column,
+    func,
+    select,
+    true,
+)
 from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.types import TypeEngine
 
-from db.outlook import GROUPS, UNDER_WAY, Survey, Waiting, seconds_per_slice
+from db.outlook import GROUPS, UNDER_WAY, Survey, Waiting, recent_speed
 from db.scope import Scope
 from db.tables import JobRow, TenantRow, now
 from db.workers import count_live
@@ -19,6 +32,50 @@ PRIORITIES: Final = tuple(Priority)
 
 MOST_RUNNING: Final = 100
 """Jobs that run and are listed; more GPUs than that have no page of their own yet."""
+
+
+# ── Questions ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _last_of_each() -> Select[JobRow]:
+    # One look at the end of an index for each: how much waits plays no part.
+    lines = _unnest("lines", tenants=Uuid(), ranks=SmallInteger())
+    last = (
+        select(JobRow.id)
+        .where(
+            JobRow.state == State.QUEUED,
+            JobRow.tenant_id == lines.c.tenants,
+            JobRow.priority_rank == lines.c.ranks,
+        )
+        .order_by(JobRow.queued_at.desc(), JobRow.id.desc())
+        .limit(1)
+        .lateral("last")
+    )
+    ids = select(last.c.id).select_from(lines).join(last, true())
+    return select(JobRow).where(JobRow.id.in_(ids))
+
+
+def _speed_of_each() -> Select[str, str, float]:
+    kinds = _unnest("kinds", pipelines=String(), networks=String())
+    speed = recent_speed(kinds.c.pipelines, kinds.c.networks).scalar_subquery()
+    return select(kinds.c.pipelines, kinds.c.networks, speed)
+
+
+def _unnest(name: str, **columns: TypeEngine[Any]) -> TableValuedAlias:
+    """Return lists of equal length as a table, one a column, bound by their names."""
+    lists = (bindparam(key, type_=ARRAY(kind)) for key, kind in columns.items())
+    typed = (column(key, kind) for key, kind in columns.items())
+    return func.unnest(*lists).table_valued(*typed, name=name).render_derived()
+
+
+LAST: Final = _last_of_each()
+"""The job that is served last of each line."""
+
+SPEEDS: Final = _speed_of_each()
+"""Seconds per slice of the last jobs of several pipelines and networks."""
+
+
+# ── Answers ───────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +156,12 @@ def _ends(
     session: Session, groups: list[Waiting], own: list[Waiting]
 ) -> dict[tuple[UUID, int], float]:
     """Return when the last job of each line is done, where that can be known."""
-    last = _last_of_each(session, own) if own else []
-    kinds = {(job.pipeline, job.network) for job in last}
+    lines = {"tenants": [one.tenant_id for one in own], "ranks": [one.rank for one in own]}
+    last = session.scalars(LAST, lines).all()
     begun_slices, busy = session.execute(UNDER_WAY).one()
     sizes = {(group.tenant_id, group.rank): group.jobs for group in own}
     look = Survey(
-        speeds={kind: seconds_per_slice(session, *kind) for kind in kinds},
+        speeds=_speeds(session, {(job.pipeline, job.network) for job in last}),
         before={job.id: sizes[job.tenant_id, job.priority_rank] - 1 for job in last},
         groups=groups,
         begun_slices=float(begun_slices),
@@ -114,21 +171,12 @@ def _ends(
     return {line: end for line, end in found.items() if end is not None}
 
 
-def _last_of_each(session: Session, own: list[Waiting]) -> Sequence[JobRow]:
-    # One look at the end of an index for each: how much waits plays no part.
-    lines = values(column("tenant_id", Uuid), column("rank", SmallInteger), name="lines").data(
-        [(group.tenant_id, group.rank) for group in own]
-    )
-    last = (
-        select(JobRow.id)
-        .where(
-            JobRow.state == State.QUEUED,
-            JobRow.tenant_id == lines.c.tenant_id,
-            JobRow.priority_rank == lines.c.rank,
-        )
-        .order_by(JobRow.queued_at.desc(), JobRow.id.desc())
-        .limit(1)
-        .lateral("last")
-    )
-    ids = select(last.c.id).select_from(lines).join(last, true())
-    return session.scalars(select(JobRow).where(JobRow.id.in_(ids))).all()
+def _speeds(
+    session: Session, kinds: Collection[tuple[str, str]]
+) -> dict[tuple[str, str], float | None]:
+    pipelines, networks = [one[0] for one in kinds], [one[1] for one in kinds]
+    found = session.execute(SPEEDS, {"pipelines": pipelines, "networks": networks})
+    return {
+        (pipeline, network): None if speed is None else float(speed)
+        for pipeline, network, speed in found
+    }

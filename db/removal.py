@@ -7,6 +7,8 @@ takes them away. A study that somebody is at stands back.
 """
 
 import hashlib
+import math
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,19 +64,29 @@ class Step:
     prefixes: Sequence[str] = ()
 
 
-def purge(sessions: Sessions, store: StudyStore, wish: Wish) -> UUID | None:
+def purge(
+    sessions: Sessions, store: StudyStore, wish: Wish, *, longest_s: float = math.inf
+) -> UUID | None:
     """Take studies away, rows and files; return the purge to prove it by, None where none went.
 
     What a store keeps for now, because it is away, the upkeep takes later.
 
+    Args:
+        sessions: a transaction for each step.
+        store: where their files are.
+        wish: which, and who wants it.
+        longest_s: no step is begun after so long.
+
     Raises:
         InvalidRequest: nothing is chosen.
     """
-    purge_id = None
+    purge_id, over = None, time.monotonic() + longest_s
     for step in _steps(sessions, wish):
         purge_id = step.purge_id or purge_id
         for prefix in step.prefixes:
             _remove(sessions, store, prefix)
+        if time.monotonic() >= over:
+            break
     return purge_id
 
 

@@ -17,6 +17,7 @@ from api.dashboard.compare import compare
 from api.dashboard.feedback import feedback
 from api.dashboard.filters import filters
 from api.dashboard.insights import insights
+from api.dashboard.queue import queue
 from api.dashboard.send import send
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
@@ -24,12 +25,25 @@ from hilum.people import Permission
 
 dashboard = APIBlueprint("dashboard", __name__, enable_openapi=False)
 
-PAGES: Final = (cases, case, feedback, send, admin, compare, insights, bulk, case_files, filters)
+PAGES: Final = (
+    cases,
+    filters,
+    bulk,
+    case_files,
+    case,
+    compare,
+    feedback,
+    send,
+    queue,
+    insights,
+    admin,
+)
 """A blueprint for each noun."""
 
 MENU: Final = (
     ("dashboard.cases.index", "Cases", Permission.SEE),
     ("dashboard.send.page", "Send", Permission.SEND),
+    ("dashboard.queue.index", "Queue", Permission.OPERATE),
     ("dashboard.insights.index", "Insights", Permission.SEE),
     ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
 )

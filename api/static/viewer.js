@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The viewer of a case: pictures of the server at once, the volume as soon as it is here.
 //
-// Other parts of a page move it by an event, and hear by another where it stands:
+// Whatever has `data-slice` shows that slice when it is clicked. Scripts move the viewer by an event, and
+// hear by another where it stands:
 //   document.dispatchEvent(new CustomEvent("hilum:slice", { detail: { index: 12 } }));
 //   document.addEventListener("hilum:slice-shown", (event) => event.detail.index);
 import { listen } from "./viewer/hands.js";
@@ -70,6 +71,12 @@ class Viewer {
       one.addEventListener("input", () => this.paint());
     }
     document.addEventListener("hilum:slice", (event) => this.jump(event.detail.index));
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("[data-slice]");
+      if (!link || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      this.jump(Number(link.dataset.slice));
+    });
     listen(parts.stage, this);
   }
 
@@ -111,7 +118,7 @@ class Viewer {
   jump(index) {
     if (this.view !== "axial" && this.view !== "planes") this.choose("view", 0);
     this.go(index);
-    this.parts.stage.scrollIntoView({ block: "nearest" });
+    this.parts.stage.focus();
   }
 
   step(count) {

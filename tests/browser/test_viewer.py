@@ -235,6 +235,15 @@ def test_jump_comes_back_to_where_slices_are_seen(viewer: Page) -> None:
     assert overlap(coloured(axial(viewer)), chest().lesions[OTHER] > 0) > 0.8
 
 
+def test_finding_leads_to_its_slice(viewer: Page) -> None:
+    [finding] = viewer.locator("[data-slice]").all()
+
+    finding.click()
+
+    assert shown(viewer) == int(finding.get_attribute("data-slice") or -1) != WORST
+    assert viewer.evaluate("document.activeElement.matches('[data-viewer-stage]')")
+
+
 def test_browser_without_volumes_goes_through_pictures(reader: Page, finished: str) -> None:
     reader.add_init_script(
         "const get = HTMLCanvasElement.prototype.getContext;"

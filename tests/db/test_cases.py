@@ -16,51 +16,19 @@ from db.changes import cancel_job, prioritise_job, retry_job
 from db.choices import hospitals, networks, scanners
 from db.claims import fail_job
 from db.pages import LARGEST_PAGE, Page
-from db.reports import regrade_report
+from db.regrades import regrade_report
 from db.scope import EVERYTHING, Scope
 from db.session import Sessions
 from db.tables import BatchJobRow, CaseRow, JobRow, StudyRow, TenantRow
 from db.tenants import add_tenant
-from hilum.dicom.attributes import Attributes, tag_of
 from hilum.errors import InvalidRequest
 from hilum.grading import MOSMED, Grade, Verdict
 from hilum.jobs import Priority, State
-from tests.db.factories import claim, finished_job, keep_study, make_study, queue_job
+from tests.db.factories import claim, finished_job, queue_job, study_of
 
 NOBODY = Scope.of()
 SEES_ALL = Sight(EVERYTHING, EVERYTHING)
 SEES_NO_NAMES = Sight(EVERYTHING, NOBODY)
-
-
-def said(**values: Any) -> dict[str, Any]:
-    return {tag_of(keyword): {"vr": "LO", "Value": [value]} for keyword, value in values.items()}
-
-
-def study_of(
-    session: Session,
-    tenant_id: UUID,
-    *,
-    name: str = "Smith^John",
-    number: str = "PAT-4711",
-    accession: str = "ACC/2026-17",
-    maker: str = "SIEMENS",
-    model: str = "SOMATOM Force",
-    uid: str = "1.2.840.1",
-    dated: str = "20260102",
-) -> StudyRow:
-    """Keep a study that says who its patient is, and what it was made by."""
-    study = make_study(uid, date=dated)
-    attributes = Attributes(
-        said(
-            PatientName={"Alphabetic": name, "Ideographic": "山田^太郎"},
-            PatientID=number,
-            AccessionNumber=accession,
-        ),
-        said(Manufacturer=maker, ManufacturerModelName=model),
-        {},
-    )
-    uids = [instance.sop_instance_uid for one in study.series for instance in one.instances]
-    return keep_study(session, tenant_id, study, attributes=dict.fromkeys(uids, attributes))
 
 
 def found(

@@ -1,5 +1,6 @@
 """Hospitals by page: for those who administer everything."""
 
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -30,6 +31,21 @@ def test_hospital_is_added_once_however_often_the_form_is_sent(
     with sessions.begin() as session:
         [entry] = session.scalars(select(AuditRow).where(AuditRow.action == "tenant.added"))
     assert (entry.by, entry.subject) == ("user ada.admin", "charite")
+
+
+def test_form_that_is_sent_twice_at_once_adds_one(admin: Visitor, sessions: Sessions) -> None:
+    token = admin.token()
+
+    def send(_: int) -> int:
+        return admin.post(TENANTS, {"name": "charite"}, token=token).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = sorted(pool.map(send, range(4)))
+
+    assert answers[0] == 303
+    assert set(answers[1:]) <= {409, 422}
+    with sessions.begin() as session:
+        assert len(session.scalars(select(TenantRow)).all()) == 1
 
 
 @pytest.mark.parametrize("name", ["", " ", "x" * 65, "a\x00b", "a\rb"])
