@@ -6,10 +6,10 @@ import os
 
 
 def account() -> str:
-    """Return the account of the operating system that this runs under, as `cli:NAME`."""
+    """Return the account of the operating system that this runs under, as the audit log has it."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
         # A container may run under a number that has no name.
         name = str(os.getuid())
-    return f"cli:{name}"
+    return f"command {name}"

@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from db.health import check_database, check_upkeep
+from db.health import check_database, check_pauses, check_upkeep
 from db.session import make_engine
 from hilum.errors import HilumError, NetworkAbsent
 from hilum.health import Check, Health, check_spool, check_usual_network
@@ -127,6 +127,7 @@ def check_memory(settings: Settings) -> Iterator[Check]:
     try:
         yield from check_database(engine)
         yield from check_upkeep(engine)
+        yield from check_pauses(engine)
     finally:
         engine.dispose()
 

@@ -7,10 +7,17 @@ from typing import Final
 
 import click
 from rich.table import Table
+from sqlalchemy.orm import Session
 
+from cli.account import account
 from cli.database import database
 from cli.deidentify import chosen, profile_options, read_key
+from cli.purge import describe
 from cli.terminal import narrate, out
+from db.purges import NOTHING, Chosen, Preview, preview
+from db.retention import keep_for
+from db.scope import EVERYTHING
+from db.tables import TenantRow, now
 from db.tenants import (
     Quota,
     add_tenant,
@@ -23,6 +30,7 @@ from db.tenants import (
 )
 from hilum.dicom.deidentify import Policy
 from hilum.errors import InvalidRequest
+from hilum.retention import LONGEST_DAYS, kept_since
 from hilum.settings import MIB
 
 MOST: Final = 2**31 - 1
@@ -46,12 +54,12 @@ def add(name: str) -> None:
 @tenants.command(name="list")
 def list_() -> None:
     """List the hospitals by name."""
-    table = Table("name", "since", "de-identified", "may have", box=None)
+    table = Table("name", "since", "de-identified", "may have", "kept", box=None)
     with database() as sessions, sessions.begin() as session:
         for tenant in list_tenants(session):
             since = f"{tenant.created_at:%Y-%m-%d}"
             when, quota = policy_of(session, tenant.id), quota_of(session, tenant.id)
-            table.add_row(tenant.name, since, _when(when), _limits(quota))
+            table.add_row(tenant.name, since, _when(when), _limits(quota), _long(tenant.keep_days))
     out.print(table)
 
 
@@ -70,6 +78,35 @@ def quota(name: str, jobs: int | None, mb: int | None, requests: int | None) -> 
         )
         set_quota(session, name, wanted)
     narrate(f"{name} may have: {_limits(wanted)}.")
+
+
+@tenants.command()
+@click.argument("name")
+@click.option("--days", type=click.IntRange(1, LONGEST_DAYS), help="After its arrival.")
+@click.option("--for-ever", is_flag=True, help="No study goes by itself.")
+@click.option("--yes", is_flag=True, help="Do not ask, whatever is past its time already.")
+def keep(name: str, days: int | None, *, for_ever: bool, yes: bool) -> None:
+    """Say how long studies of hospital NAME are kept, from now on."""
+    if (days is None) != for_ever:
+        raise click.UsageError("Give --days or --for-ever.")
+    with database() as sessions, sessions.begin() as session:
+        tenant = tenant_named(session, name)
+        going = _past(session, tenant, days)
+        if going.studies and not yes:
+            narrate(f"Past their time already: {describe(going)}")
+            click.confirm("Have them go within minutes?", abort=True, err=True)
+        keep_for(session, tenant, days, by=account())
+    narrate(f"Studies of {name} are kept {_long(days)}.")
+
+
+def _past(session: Session, tenant: TenantRow, days: int | None) -> Preview:
+    if days is None:
+        return NOTHING
+    return preview(session, EVERYTHING, Chosen(tenant.id, kept_since(days, now())))
+
+
+def _long(days: int | None) -> str:
+    return "for ever" if days is None else f"for {days} days"
 
 
 def _changed(kept: int | None, asked: int | None) -> int | None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.pauses import list_pauses
 from db.schema import check_migrated, head
 from db.session import make_sessions
 from db.upkeep import LATE_S, since_upkeep_s
+from db.workers import known_workers
 from hilum.errors import HilumError
 from hilum.health import Check, Health
 
@@ -41,3 +43,22 @@ def check_upkeep(engine: Engine) -> Iterator[Check]:
         health = Health.OK if since_s < LATE_S else Health.WARN
         late = "" if health is Health.OK else ", expected every few seconds: start `hilum beat`"
         yield Check("upkeep", health, f"{since_s:.0f} s ago{late}")
+
+
+def check_pauses(engine: Engine) -> Iterator[Check]:
+    """Look for what people have paused, and for workers that they drained."""
+    try:
+        with make_sessions(engine).begin() as session:
+            pauses = [
+                (row.tenant.name if row.tenant else None, row) for row in list_pauses(session)
+            ]
+            drained = [seen.row.name for seen in known_workers(session) if seen.drain]
+    except SQLAlchemyError:
+        # As above.
+        return
+    for tenant, row in pauses:
+        whose = f"queue of {tenant}" if tenant else "queue"
+        why = f"the {whose} is paused since {row.since:%Y-%m-%d %H:%M} by {row.by}: {row.reason}"
+        yield Check("paused", Health.WARN, why)
+    if drained:
+        yield Check("drained", Health.WARN, f"{', '.join(drained)}: `hilum workers resume`")

@@ -32,6 +32,11 @@ class Scope:
         """Whether it holds every hospital."""
         return self.tenant_ids is None
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it holds no hospital at all."""
+        return self.tenant_ids is not None and not self.tenant_ids
+
     def holds(
         self, column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None]
     ) -> ColumnElement[bool]:

@@ -1,23 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page of all cases."""
+"""The page of all cases: narrowed, sorted and paged by its query string, and live."""
 
-from flask import Blueprint, render_template
+from http import HTTPStatus
+from typing import Any, Final
 
+from apiflask import APIBlueprint
+from flask import Response, make_response, render_template, request
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import MultiDict
+
+from api.dashboard.lines import digest_of, lines_of, note_names, sight
 from api.parts import parts
 from api.person import needs, person
-from db.overview import newest_jobs
+from api.schemas.cases import Asked
+from db.cases import MOST_COUNTED, Case, count_cases, list_cases
+from db.choices import hospitals, networks, scanners
+from db.pages import Listing
+from db.saved_filters import saved_filters
+from hilum.catalogue import PIPELINES
+from hilum.grading import Grade, Verdict
+from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-cases = Blueprint("cases", __name__, url_prefix="/cases")
+cases = APIBlueprint("cases", __name__, url_prefix="/cases", enable_openapi=False)
 
-NEWEST = 50
-"""Cases on the page."""
+FIXED: Final = {
+    "states": list(State),
+    "priorities": list(Priority),
+    "verdicts": list(Verdict),
+    "grades": list(Grade),
+    "pipelines": list(PIPELINES),
+}
+"""What there is to choose from, whatever cases there are."""
 
 
 @cases.get("")
 @needs(Permission.SEE)
 def index() -> str:
-    """List the newest cases."""
+    """List the cases that were asked for."""
+    asked = Asked.of(request.args)
     with parts().sessions.begin() as session:
-        rows = newest_jobs(session, person().scope(Permission.SEE), NEWEST)
-    return render_template("dashboard/cases.html", rows=rows)
+        found = list_cases(session, sight(), asked.chosen, asked.page)
+        shown = _rows(session, asked, found) | _choices(session)
+        note_names(session, found.rows)
+    return render_template("dashboard/cases.html", **shown)
+
+
+@cases.get("/rows")
+@needs(Permission.SEE)
+def rows() -> Response:
+    """List them once more for a page that is open; nothing where it shows them as they are."""
+    fields = MultiDict(request.args)
+    seen = fields.pop("seen", "")
+    asked = Asked.of(fields)
+    with parts().sessions.begin() as session:
+        found = list_cases(session, sight(), asked.chosen, asked.page)
+        if digest_of(found.rows) == seen:
+            return Response(status=HTTPStatus.NO_CONTENT)
+        shown = _rows(session, asked, found)
+        note_names(session, found.rows)
+    return make_response(render_template("dashboard/cases_rows.html", **shown))
+
+
+def _rows(session: Session, asked: Asked, found: Listing[Case]) -> dict[str, Any]:
+    is_all = found.next_cursor is None and asked.page.cursor is None
+    count = len(found.rows) if is_all else count_cases(session, sight(), asked.chosen)
+    return {
+        "asked": asked,
+        "lines": lines_of(found.rows),
+        "next_cursor": found.next_cursor,
+        "count": f"{min(count, MOST_COUNTED):,}{'+' if count > MOST_COUNTED else ''}",
+        "seen": digest_of(found.rows),
+        "knows_somebody": person().may(Permission.KNOW_PATIENTS),
+    }
+
+
+def _choices(session: Session) -> dict[str, Any]:
+    scope = person().scope(Permission.SEE)
+    return {
+        **FIXED,
+        "hospitals": hospitals(session, scope),
+        "networks": networks(session, scope),
+        "scanners": scanners(session, scope),
+        "saved": saved_filters(session, person().user_id),
+    }

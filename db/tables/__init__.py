@@ -4,12 +4,15 @@
 from db.tables.audit import AuditRow
 from db.tables.base import Row, now
 from db.tables.batches import BatchJobRow, BatchRow
+from db.tables.cases import CaseRow
 from db.tables.deliveries import DeliveryRow, DestinationRow
 from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.pauses import DrainRow, PauseRow
+from db.tables.purges import PurgedRow, PurgeRow
 from db.tables.reports import FindingRow, ReportRow
+from db.tables.saved_filters import SavedFilterRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
 from db.tables.tenants import KeyRow, TenantRow, TitleRow
 from db.tables.thresholds import ThresholdsRow, ThresholdsUseRow
@@ -25,6 +28,7 @@ __all__ = [
     "AuditRow",
     "BatchJobRow",
     "BatchRow",
+    "CaseRow",
     "DeliveryRow",
     "DestinationRow",
     "DrainRow",
@@ -38,8 +42,11 @@ __all__ = [
     "NoticeRow",
     "OutgoingRow",
     "PauseRow",
+    "PurgeRow",
+    "PurgedRow",
     "ReportRow",
     "Row",
+    "SavedFilterRow",
     "SeriesRow",
     "SignInRow",
     "StudyRow",

@@ -35,6 +35,8 @@ class BatchRow(Row):
             postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
         Index("ix_batches_tenant_created", "tenant_id", "created_at", "id"),
+        # By the words of its label; see `db/words.py`.
+        Index("ix_batches_words", text("words_of(label)"), postgresql_using="gin"),
     )
 
 

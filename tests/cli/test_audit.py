@@ -75,7 +75,7 @@ def test_verify_prints_what_is_to_be_kept_elsewhere(command: Command, sessions: 
         sixth, last = (session.get_one(AuditRow, number) for number in (6, 7))
     assert (found.exit_code, found.stdout) == (0, f"6 {sixth.sha256}\n")
     assert (last.action, last.detail) == (Action.AUDIT_VERIFIED, {"entries": 6, "is_whole": True})
-    assert last.by.startswith("cli:")
+    assert last.by.startswith("command ")
 
 
 @pytest.mark.usefixtures("log")

@@ -15,11 +15,16 @@ from cli.checks import (
     check_timeouts,
 )
 from cli.main import hilum
-from db.health import check_upkeep
+from db.drains import drain_worker
+from db.health import check_pauses, check_upkeep
+from db.pauses import pause_queue
 from db.session import Sessions
+from db.tables import TenantRow
 from db.upkeep import note_upkeep
+from db.workers import Load, Work, heartbeat
 from hilum.health import Check, Health
 from hilum.settings import Settings
+from tests.db.test_workers import make_worker
 
 
 def by_name(found: object) -> dict[str, Check]:
@@ -49,6 +54,25 @@ def test_a_sound_installation_passes(settings: Settings) -> None:
         "spool",
         "network",
     }
+
+
+def test_doctor_says_what_is_paused_by_whom_and_who_is_drained(
+    engine: Engine, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        pause_queue(session, tenant.id, by="user otto", reason="The scanner is moved.")
+        heartbeat(session, make_worker("ward-3:17"), Work(), Load())
+        drain_worker(session, "ward-3:17", by="user ada")
+
+    found = by_name(check_pauses(engine))
+
+    assert {name: check.health for name, check in found.items()} == {
+        "paused": Health.WARN,
+        "drained": Health.WARN,
+    }
+    for word in (tenant.name, "user otto", "The scanner is moved."):
+        assert word in found["paused"].detail
+    assert "ward-3:17" in found["drained"].detail
 
 
 def test_a_database_that_is_away_is_told_without_its_password(settings: Settings) -> None:

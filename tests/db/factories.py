@@ -1,5 +1,6 @@
 """Rows and reports with known answers, made through the very functions that make real ones."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,6 +13,7 @@ from db.studies import add_study
 from db.tables import JobRow, StudyRow
 from db.workers import Load, Work, Worker, heartbeat
 from hilum.catalogue import CT_LESIONS
+from hilum.dicom.attributes import Attributes, tag_of
 from hilum.findings import Finding, LungBurden, NetworkUse, Report, SliceBurden
 from hilum.grading import MOSMED, Thresholds, assess
 from hilum.jobs import Priority
@@ -44,7 +46,12 @@ def make_instance(uid: str) -> Instance:
 
 
 def keep_study(
-    session: Session, tenant_id: UUID, study: Study | None = None, *, content: str | None = None
+    session: Session,
+    tenant_id: UUID,
+    study: Study | None = None,
+    *,
+    content: str | None = None,
+    attributes: Mapping[str, Attributes] | None = None,
 ) -> StudyRow:
     study = study or make_study()
     study_id, content = uuid4(), content or uuid4().hex
@@ -56,7 +63,39 @@ def keep_study(
         study=study,
         files={uid: StoredFile(f"{tenant_id}/{study_id}/{uid}.dcm", "ab" * 32, 10) for uid in uids},
         content_sha256=content,
+        attributes=attributes,
     )
+
+
+def said(**values: Any) -> dict[str, Any]:
+    return {tag_of(keyword): {"vr": "LO", "Value": [value]} for keyword, value in values.items()}
+
+
+def study_of(
+    session: Session,
+    tenant_id: UUID,
+    *,
+    name: str = "Smith^John",
+    number: str = "PAT-4711",
+    accession: str = "ACC/2026-17",
+    maker: str = "SIEMENS",
+    model: str = "SOMATOM Force",
+    uid: str = "1.2.840.1",
+    dated: str = "20260102",
+) -> StudyRow:
+    """Keep a study that says who its patient is, and what it was made by."""
+    study = make_study(uid, date=dated)
+    attributes = Attributes(
+        said(
+            PatientName={"Alphabetic": name, "Ideographic": "山田^太郎"},
+            PatientID=number,
+            AccessionNumber=accession,
+        ),
+        said(Manufacturer=maker, ManufacturerModelName=model),
+        {},
+    )
+    uids = [instance.sop_instance_uid for one in study.series for instance in one.instances]
+    return keep_study(session, tenant_id, study, attributes=dict.fromkeys(uids, attributes))
 
 
 def queue_job(session: Session, tenant_id: UUID, **changes: Any) -> JobRow:

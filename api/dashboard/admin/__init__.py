@@ -4,13 +4,16 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Blueprint, Response, render_template
+from apiflask import APIBlueprint
+from flask import Response, render_template
 from sqlalchemy.exc import IntegrityError
 
+from api.dashboard.admin.audit import audit
 from api.dashboard.admin.destinations import destinations
 from api.dashboard.admin.health import health
 from api.dashboard.admin.keys import keys
 from api.dashboard.admin.networks import networks
+from api.dashboard.admin.retention import retention
 from api.dashboard.admin.rights import administered, check_administers
 from api.dashboard.admin.tenants import tenants
 from api.dashboard.admin.thresholds import thresholds
@@ -18,9 +21,20 @@ from api.dashboard.admin.users import users
 from api.dashboard.admin.webhooks import webhooks
 from api.errors import problem
 
-admin = Blueprint("admin", __name__, url_prefix="/admin")
+admin = APIBlueprint("admin", __name__, url_prefix="/admin", enable_openapi=False)
 
-PAGES: Final = (users, keys, destinations, webhooks, tenants, thresholds, networks, health)
+PAGES: Final = (
+    users,
+    keys,
+    destinations,
+    webhooks,
+    tenants,
+    thresholds,
+    networks,
+    retention,
+    audit,
+    health,
+)
 
 SECTIONS: Final = (
     ("dashboard.admin.users.index", "Users", "Who may come in, and what they may do.", False),
@@ -35,6 +49,13 @@ SECTIONS: Final = (
         True,
     ),
     ("dashboard.admin.networks.index", "Networks", "Which there are, and who has them.", True),
+    (
+        "dashboard.admin.retention.index",
+        "Retention",
+        "How long studies are kept, and what has gone for good.",
+        False,
+    ),
+    ("dashboard.admin.audit.index", "Audit log", "Who did what, and who looked at what.", False),
     ("dashboard.admin.health.index", "Health", "What works, and what does not.", True),
 )
 """The view, its name, a sentence, and whether it is for those alone who administer everything."""

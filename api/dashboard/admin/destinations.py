@@ -4,7 +4,8 @@
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from apiflask import APIBlueprint
+from flask import render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -38,7 +39,9 @@ from hilum.destinations import (
 )
 from hilum.errors import HilumError, InvalidRequest
 
-destinations = Blueprint("destinations", __name__, url_prefix="/destinations")
+destinations = APIBlueprint(
+    "destinations", __name__, url_prefix="/destinations", enable_openapi=False
+)
 
 LONGEST_NAME: Final = 64
 LONGEST_TITLE: Final = 16

@@ -3,7 +3,8 @@
 
 from collections.abc import Iterator
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 
 from api.dashboard.admin.rights import check_administers_everything
 from api.health import find_troubles
@@ -13,7 +14,7 @@ from db.overview import glance
 from hilum.health import Check, Health, check_spool, check_usual_network
 from hilum.jobs import State
 
-health = Blueprint("health", __name__, url_prefix="/health")
+health = APIBlueprint("health", __name__, url_prefix="/health", enable_openapi=False)
 health.before_request(check_administers_everything)
 
 ASKED: tuple[str, ...] = ("queue", "disk", "workers")

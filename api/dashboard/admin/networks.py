@@ -3,7 +3,8 @@
 
 from collections.abc import Sequence
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 
 from api.dashboard.admin.rights import check_administers_everything
 from api.parts import parts
@@ -12,7 +13,7 @@ from db.workers import live_workers
 from hilum.errors import HilumError, NetworkAbsent
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 
-networks = Blueprint("networks", __name__, url_prefix="/networks")
+networks = APIBlueprint("networks", __name__, url_prefix="/networks", enable_openapi=False)
 networks.before_request(check_administers_everything)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
-from flask import Blueprint, render_template, request
+from apiflask import APIBlueprint
+from flask import render_template, request
 from werkzeug.wrappers import Response
 
 from api.dashboard.admin.forms import need_line, read_share, see
@@ -33,7 +34,7 @@ from hilum.grading import (
     check_thresholds,
 )
 
-thresholds = Blueprint("thresholds", __name__, url_prefix="/thresholds")
+thresholds = APIBlueprint("thresholds", __name__, url_prefix="/thresholds", enable_openapi=False)
 thresholds.before_request(check_administers_everything)
 
 USES: Final = 20

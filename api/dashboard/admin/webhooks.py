@@ -6,7 +6,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
-from flask import Blueprint, render_template, request
+from apiflask import APIBlueprint
+from flask import render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -34,7 +35,7 @@ from hilum.destinations import DeliveryState
 from hilum.errors import InvalidRequest, RequestError
 from hilum.webhooks import EVENTS
 
-webhooks = Blueprint("webhooks", __name__, url_prefix="/webhooks")
+webhooks = APIBlueprint("webhooks", __name__, url_prefix="/webhooks", enable_openapi=False)
 
 LINES: Final = 50
 """Of the log, on a page."""

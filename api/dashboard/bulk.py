@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is done with the cases that somebody ticked: each by itself, and told one by one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from apiflask import APIBlueprint
+from flask import render_template, request
+
+from api.auth import Access
+from api.dashboard.lines import Line, lines_of, sight
+from api.deeds import ACTS
+from api.parts import parts
+from api.person import needs, note, person
+from api.schemas.actions import Action as Deed
+from db.cases import CaseFilter, list_cases
+from db.pages import LARGEST_PAGE, Page
+from hilum.audit import Action
+from hilum.errors import HilumError, InvalidRequest
+from hilum.jobs import Priority
+from hilum.people import Permission
+
+bulk = APIBlueprint("bulk", __name__, url_prefix="/cases", enable_openapi=False)
+
+MOST: Final = LARGEST_PAGE
+"""Cases of one form; a page has fewer."""
+
+DONE: Final[Mapping[Deed, tuple[str, Action]]] = {
+    Deed.RETRY: ("queued again", Action.JOB_RETRIED),
+    Deed.CANCEL: ("cancelled", Action.JOB_CANCELLED),
+    Deed.PRIORITISE: ("made as urgent as asked", Action.JOB_PRIORITISED),
+}
+"""What may be done with many: in words, and as the audit log has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one case.
+
+    Attributes:
+        line: which one.
+        refusal: why it was left as it is, in a sentence; None where it was not.
+        is_due: whether a worker is wanted.
+    """
+
+    line: Line
+    refusal: str | None
+    is_due: bool = False
+
+
+@bulk.post("/<any(retry,cancel,prioritise):deed>")
+@needs(Permission.OPERATE)
+def do(deed: str) -> str:
+    """Do something with the cases that were ticked, and tell what became of each."""
+    wanted, ids = Deed(deed), ticked()
+    wishes = _wishes(wanted)
+    with parts().sessions.begin() as session:
+        found = list_cases(session, sight(), CaseFilter(ids=ids), Page(limit=MOST, sort="received"))
+    outcomes = [_act(wanted, line, wishes) for line in lines_of(found.rows)]
+    if due := sum(outcome.is_due for outcome in outcomes):
+        parts().bell.ring(due)
+    return render_template(
+        "dashboard/cases_done.html",
+        outcomes=outcomes,
+        done=sum(outcome.refusal is None for outcome in outcomes),
+        # Of a hospital that they may not see, or of none: they learn no more than that.
+        unknown=len(ids) - len(outcomes),
+        words=DONE[wanted][0],
+        query=request.form.get("query", ""),
+    )
+
+
+def ticked() -> tuple[UUID, ...]:
+    """Return the ids of the cases that were ticked.
+
+    Raises:
+        InvalidRequest: there are none, too many, or something else among them.
+    """
+    sent = dict.fromkeys(request.form.getlist("job_id"))
+    if not 1 <= len(sent) <= MOST:
+        raise InvalidRequest(f"{len(sent)} cases were ticked, expected 1-{MOST}.")
+    return _ids(sent)
+
+
+def _ids(sent: Iterable[str]) -> tuple[UUID, ...]:
+    try:
+        return tuple({UUID(one): None for one in sent})
+    except ValueError as error:
+        raise InvalidRequest("One of the ticked cases has no id, expected one of each.") from error
+
+
+def _act(wanted: Deed, line: Line, wishes: Mapping[str, Any]) -> Outcome:
+    job = line.case.job
+    try:
+        person().check(Permission.OPERATE, job.tenant_id)
+        with parts().sessions.begin() as session:
+            who = Access(job.tenant_id, person().by)
+            done = ACTS[wanted](session, who, job.id, wishes)
+            note(session, DONE[wanted][1], tenant_id=job.tenant_id, subject=job.id)
+    except HilumError as error:
+        return Outcome(line, error.message)
+    return Outcome(line, None, done.is_due)
+
+
+def _wishes(wanted: Deed) -> dict[str, Any]:
+    if wanted is not Deed.PRIORITISE:
+        return {}
+    asked = request.form.get("priority", "")
+    if asked not in set(Priority):
+        raise InvalidRequest(f"{asked[:20]!r} is no priority, expected {', '.join(Priority)}.")
+    return {"priority": Priority(asked)}

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a line of the list of cases shows."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.dashboard.patient import Patient
+from api.person import note, person
+from db.cases import Case, Sight
+from db.tables import CaseRow, JobRow
+from hilum.audit import Action
+from hilum.people import Permission
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A case, as far as the one who looks may know it.
+
+    Attributes:
+        case: all of it.
+        may_act: whether they may do something with its job.
+    """
+
+    case: Case
+    may_act: bool
+
+    @property
+    def patient(self) -> Patient | None:
+        """Whose study it is; None where they may not know."""
+        return Patient.of(self.case.study) if self.case.is_known else None
+
+    @property
+    def label(self) -> str:
+        """What the case is called where its line is read aloud."""
+        patient = self.patient
+        return (patient and (patient.name or patient.number)) or f"case {self.case.job.id}"
+
+
+def sight() -> Sight:
+    """Return what the one who is signed in sees."""
+    scope = person().scope
+    return Sight(scope(Permission.SEE), known=scope(Permission.KNOW_PATIENTS))
+
+
+def lines_of(cases: Iterable[Case]) -> list[Line]:
+    """Return the lines of some cases."""
+    return [Line(case, person().may(Permission.OPERATE, case.row.tenant_id)) for case in cases]
+
+
+def note_names(session: Session, cases: Iterable[Case], **detail: Any) -> None:
+    """Write into the audit log, for each hospital, that its patients were named in a list."""
+    named = Counter(case.row.tenant_id for case in cases if case.is_known)
+    for tenant_id, count in named.items():
+        shown = {"cases": count} | detail
+        note(session, Action.PATIENT_VIEWED, tenant_id=tenant_id, subject="list", detail=shown)
+
+
+def digest_of(cases: Iterable[Case]) -> str:
+    """Return what differs as soon as a line of the list would."""
+    said = [_said(case.row, case.job) for case in cases]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def _said(row: CaseRow, job: JobRow) -> tuple[object, ...]:
+    work = (job.state, job.priority, job.stage, job.fraction, job.cancel_requested)
+    return (job.id, *work, row.verdict, row.grade, row.review)
