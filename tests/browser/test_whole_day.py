@@ -58,8 +58,10 @@ def day(system: System, chromium: Browser) -> Iterator[Day]:
     troubles = Troubles()
     context = chromium.new_context(base_url=system.url, viewport={"width": 1440, "height": 1000})
     context.set_default_timeout(SOON_MS)
+    expect.set_options(timeout=SOON_MS)
     troubles.watch(context)
     yield Day(system, context.new_page())
+    expect.set_options(timeout=None)
     context.close()
     assert list(troubles) == []
 
