@@ -81,4 +81,6 @@ SELECT batches.id, job_id FROM raw JOIN batches
     ON batches.tenant_id = raw.tenant_id AND batches.label = 'Night run ' || (1 + n % 50)
 WHERE n % 3 = 0;
 
+ANALYZE jobs, studies, series, reports;
+
 INSERT INTO cases SELECT * FROM cases_now;
