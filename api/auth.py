@@ -158,7 +158,5 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
         if not request.path.endswith(THUMBNAIL):
             what = request.path.partition(str(job_id))[2].lstrip("/") or "report"
             detail = {"what": what}
-            note(
-                session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail
-            )
+            note(session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail)
     return job.tenant_id
