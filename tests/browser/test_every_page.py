@@ -20,7 +20,7 @@ PAGES = {
     "admin-keys": "/admin/keys",
     "admin-destinations": "/admin/destinations",
     "admin-webhooks": "/admin/webhooks",
-    "admin-tenants": "/admin/tenants",
+    "admin-hospitals": "/admin/hospitals",
     "admin-thresholds": "/admin/thresholds",
     "admin-networks": "/admin/networks",
     "admin-retention": "/admin/retention",
