@@ -12,8 +12,9 @@ from structlog.contextvars import bind_contextvars
 from werkzeug.datastructures import Authorization
 
 from api.parts import parts
-from api.person import COOKIE, Person, check_form, cookie_name, person, recognise
+from api.person import COOKIE, Person, check_form, cookie_name, note, person, recognise
 from db.jobs import job_in
+from hilum.audit import Action
 from hilum.errors import InvalidRequest, MissingKey
 from hilum.people import Permission
 
@@ -59,6 +60,8 @@ by_key_or_sender = KeyOrPerson(
     description="The same cookie, beside a header that says for which hospital somebody sends.",
 )
 """Guards a view that takes studies in: an API key, or a person who says for which hospital."""
+
+THUMBNAIL: Final = "/thumbnail.png"
 
 HOSPITAL: Final = "Hilum-Tenant"
 """Header in which a page says for which hospital somebody sends."""
@@ -150,5 +153,10 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
         return found.tenant_id
     with parts().sessions.begin() as session:
         job = job_in(session, found.scope(Permission.SEE), job_id)
-    found.check(needs, job.tenant_id)
+        found.check(needs, job.tenant_id)
+        # Small pictures come by the dozen, with a list that is noted itself.
+        if not request.path.endswith(THUMBNAIL):
+            what = request.path.partition(str(job_id))[2].lstrip("/") or "report"
+            detail = {"what": what}
+            note(session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail)
     return job.tenant_id

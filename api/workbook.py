@@ -56,7 +56,7 @@ def _write(
         sheet.set_column(0, len(columns) - 1, COLUMN_WIDTH)
         sheet.freeze_panes(1, 0)
         sheet.write_row(0, 0, list(columns), book.add_format({"bold": True}))
-        formats = {
+        formats: dict[type, Any] = {
             date: book.add_format({"num_format": "yyyy-mm-dd"}),
             datetime: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
         }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`hilum tenants`: the hospitals that may send studies."""
 
+from dataclasses import asdict
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -9,7 +10,7 @@ import click
 from rich.table import Table
 from sqlalchemy.orm import Session
 
-from cli.account import account
+from cli.account import account, remember
 from cli.database import database
 from cli.deidentify import chosen, profile_options, read_key
 from cli.purge import describe
@@ -28,6 +29,7 @@ from db.tenants import (
     set_quota,
     tenant_named,
 )
+from hilum.audit import Action
 from hilum.dicom.deidentify import Policy
 from hilum.errors import InvalidRequest
 from hilum.retention import LONGEST_DAYS, kept_since
@@ -47,7 +49,8 @@ def tenants() -> None:
 def add(name: str) -> None:
     """Add a hospital; `hilum keys new` makes its first key."""
     with database() as sessions, sessions.begin() as session:
-        add_tenant(session, name)
+        tenant = add_tenant(session, name)
+        remember(session, Action.TENANT_ADDED, name, tenant.id)
     narrate(f"Added {name}. Its first key: hilum keys new {name!r} --label NAME")
 
 
@@ -71,12 +74,14 @@ def list_() -> None:
 def quota(name: str, jobs: int | None, mb: int | None, requests: int | None) -> None:
     """Say how much hospital NAME may have; 0 takes a limit away, and what is not named stays."""
     with database() as sessions, sessions.begin() as session:
-        kept = quota_of(session, tenant_named(session, name).id)
+        tenant_id = tenant_named(session, name).id
+        kept = quota_of(session, tenant_id)
         size = None if mb is None else mb * MIB
         wanted = Quota(
             _changed(kept.jobs, jobs), _changed(kept.bytes, size), _changed(kept.requests, requests)
         )
         set_quota(session, name, wanted)
+        remember(session, Action.TENANT_CHANGED, name, tenant_id, asdict(wanted))
     narrate(f"{name} may have: {_limits(wanted)}.")
 
 
@@ -142,12 +147,15 @@ def deidentify_(
     """
     options = chosen(dates, retain, clean_descriptors=clean_descriptors)
     with database() as sessions, sessions.begin() as session:
-        before = policy_of(session, tenant_named(session, name).id)
+        tenant_id = tenant_named(session, name).id
+        before = policy_of(session, tenant_id)
         secret = _text(key) if key else None
         # Another key would call the same patient something else.
         secret = secret or (before.key if before else token_hex())
         policy = Policy(secret, options, on_arrival)
         set_policy(session, name, policy)
+        detail = {"deidentified": _when(policy)}
+        remember(session, Action.TENANT_CHANGED, name, tenant_id, detail)
     narrate(f"Studies of {name} are de-identified: {_when(policy)}.")
 
 

@@ -83,8 +83,7 @@ def purge(
     purge_id, over = None, time.monotonic() + longest_s
     for step in _steps(sessions, wish):
         purge_id = step.purge_id or purge_id
-        for prefix in step.prefixes:
-            _remove(sessions, store, prefix)
+        _remove(sessions, store, step.prefixes)
         if time.monotonic() >= over:
             break
     return purge_id
@@ -284,11 +283,17 @@ def _batches_of(session: Session, job_ids: list[UUID]) -> list[UUID]:
     return list(session.scalars(of_jobs))
 
 
-def _remove(sessions: Sessions, store: StudyStore, prefix: str) -> None:
+def _remove(sessions: Sessions, store: StudyStore, prefixes: Iterable[str]) -> None:
+    removed = [prefix for prefix in prefixes if _is_removed(store, prefix)]
+    with sessions.begin() as session:
+        for prefix in removed:
+            end_writing(session, prefix)
+
+
+def _is_removed(store: StudyStore, prefix: str) -> bool:
     try:
         store.delete(prefix)
     except (OSError, TransientError):
         # The upkeep tries again, and says what stands in the way.
-        return
-    with sessions.begin() as session:
-        end_writing(session, prefix)
+        return False
+    return True

@@ -106,7 +106,7 @@ def _of_batches(
     return [_is_among(few)] if few else []
 
 
-def _few(session: Session, ids: Select[tuple[UUID]]) -> list[UUID] | None:
+def _few(session: Session, ids: Select[UUID]) -> list[UUID] | None:
     """Return the ids of a query; None where there are more than a few."""
     # Behind the fence it is planned as if all were wanted, and read until there are too many.
     found = ids.cte("found").prefix_with("MATERIALIZED")

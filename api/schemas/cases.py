@@ -93,7 +93,7 @@ class Asked:
         try:
             found = CasesQuery().load(fields)
         except ValidationError as error:
-            raise InvalidRequest(explain(error.messages)[:500]) from error
+            raise InvalidRequest(explain(error.messages_dict)[:500]) from error
         page = Page(found.pop("cursor", None), ON_A_PAGE, found.pop("sort"))
         return cls(CaseFilter(**_as_filter(found)), page, fields)
 
@@ -114,12 +114,13 @@ class Asked:
 
 
 def _single(query: MultiDict[str, str]) -> dict[str, str]:
-    fields = {}
+    fields: dict[str, str] = {}
     for name, values in query.lists():
         filled = [value.strip() for value in values if value.strip()]
         if len(filled) > 1:
             raise InvalidRequest(f"{name[:20]!r} has {len(filled)} values, expected one.")
-        fields |= dict.fromkeys([name], filled[0]) if filled else {}
+        if filled:
+            fields[name] = filled[0]
     return fields
 
 

@@ -52,7 +52,10 @@ if (bulk) {
   bulk.addEventListener("submit", (event) => {
     if (event.submitter?.hasAttribute("data-download")) setTimeout(show, 1000);
   });
-  new MutationObserver(restore).observe(document.getElementById("main"), { childList: true, subtree: true });
+  // Each swap renews at least an attribute of the list; what is written beside the buttons is no news.
+  const isNews = (records) => records.some((record) => !bulk.contains(record.target));
+  new MutationObserver((records) => { if (isNews(records)) restore(); })
+    .observe(document.getElementById("main"), { childList: true, subtree: true, attributes: true });
   boxes().filter((box) => box.checked).forEach((box) => ticked.add(box.value));
   show();
 }

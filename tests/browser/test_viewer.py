@@ -170,7 +170,7 @@ def test_overlays_come_and_go(viewer: Page) -> None:
     viewer.get_by_label("Lesions").uncheck()
     assert coloured(pixels(viewer)).sum() == nothing
 
-    viewer.get_by_label("Lungs").check()
+    viewer.get_by_role("checkbox", name="Lungs").check()
 
     assert coloured(pixels(viewer)).sum() > lesions
 

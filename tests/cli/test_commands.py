@@ -85,7 +85,7 @@ def test_queue_is_paused_shown_and_resumed_and_each_is_in_the_audit_log(
         ("queue.paused", tenant.id),
         ("queue.resumed", tenant.id),
     ]
-    assert all(row.by.startswith("cli:") for row in rows)
+    assert all(row.by.startswith("command ") for row in rows)
 
 
 @pytest.mark.usefixtures("sessions")

@@ -25,7 +25,9 @@ from db.batches import (
     submit_studies,
     time_left_s,
 )
+from db.cases import CaseFilter, Sight, count_cases, list_cases
 from db.changes import cancel_job, retry_job
+from db.choices import hospitals, networks, scanners
 from db.claims import claim_job, take_back_overdue, wait_for_network
 from db.contents import series_contents, study_contents
 from db.dicomweb import (
@@ -60,7 +62,7 @@ from db.pauses import list_pauses
 from db.queue import count_by_state, count_tried_before, depths, flow
 from db.regrades import count_otherwise, foretell, regrade_report
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
-from db.scope import Scope
+from db.scope import EVERYTHING, Scope
 from db.session import Sessions
 from db.studies import (
     StudyFilter,
@@ -148,6 +150,13 @@ def cancelled_job(case: Case) -> JobRow:
     return cancel_job(case.session, case.tenant_id, job.id)
 
 
+SEES_ALL = Sight(EVERYTHING, EVERYTHING)
+
+
+def sight_of(case: Case) -> Sight:
+    return Sight(Scope.of(case.tenant_id), Scope.of(case.tenant_id))
+
+
 LISTS: dict[str, Ask] = {
     "studies": lambda c: list_studies(c.session, c.tenant_id, StudyFilter(), Page(limit=1)),
     "studies by date": lambda c: list_studies(
@@ -169,6 +178,19 @@ LISTS: dict[str, Ask] = {
     "what went wrong": lambda c: list_troubled(
         c.session, Scope.of(c.tenant_id), Page(sort=NEWEST_FIRST)
     ),
+    "cases": lambda c: list_cases(c.session, SEES_ALL, CaseFilter(), Page(sort="-received")),
+    "cases of a hospital": lambda c: list_cases(
+        c.session, sight_of(c), CaseFilter(), Page(sort="-received")
+    ),
+    "cases by their end": lambda c: list_cases(
+        c.session, SEES_ALL, CaseFilter(), Page(sort="-finished")
+    ),
+    "cases by share": lambda c: list_cases(
+        c.session, SEES_ALL, CaseFilter(share_from=0.1), Page(sort="-lesion_share")
+    ),
+    "cases by study date": lambda c: list_cases(
+        c.session, SEES_ALL, CaseFilter(), Page(sort="study_date")
+    ),
     "log of a webhook": lambda c: list_notices(
         c.session, WebhookRow(id=uuid4()), NoticeFilter(), Page()
     ),
@@ -176,6 +198,10 @@ LISTS: dict[str, Ask] = {
 """Long lists: read in the order of an index, so that a page costs its own rows and no more."""
 
 QUESTIONS: dict[str, Ask] = {
+    "how many cases": lambda c: count_cases(c.session, sight_of(c), CaseFilter()),
+    "which networks": lambda c: networks(c.session, EVERYTHING),
+    "which scanners": lambda c: scanners(c.session, Scope.of(c.tenant_id)),
+    "which hospitals": lambda c: hospitals(c.session, Scope.of(c.tenant_id)),
     "studies by uid": lambda c: list_studies(
         c.session, c.tenant_id, StudyFilter(study_uid="1.2"), Page()
     ),
@@ -273,6 +299,20 @@ QUESTIONS: dict[str, Ask] = {
 }
 
 
+WORDS: dict[str, Ask] = {
+    "cases by words": lambda c: list_cases(
+        c.session, SEES_ALL, CaseFilter(text="smith 4711"), Page(sort="-received")
+    ),
+    "cases by words, patients hidden": lambda c: list_cases(
+        c.session,
+        Sight(EVERYTHING, Scope.of()),
+        CaseFilter(text="1.2"),
+        Page(sort="received"),
+    ),
+}
+"""Searches by words, each of which may begin the name of a hospital: these are few, and read whole."""
+
+
 @contextmanager
 def recorded(engine: Engine) -> Iterator[list[tuple[str, Any]]]:
     statements: list[tuple[str, Any]] = []
@@ -302,7 +342,7 @@ def plans_of(engine: Engine, ask: Ask, tenant: TenantRow, sessions: Sessions) ->
         return [
             "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {sql}", values))
             for sql, values in statements
-            if sql.startswith(("SELECT", "UPDATE"))
+            if sql.startswith(("SELECT", "UPDATE", "WITH"))
         ]
 
 
@@ -324,3 +364,14 @@ def test_page_is_read_in_the_order_of_an_index(
     page_plan = plans_of(engine, LISTS[name], tenant, sessions)[0]
 
     assert "Sort" not in page_plan, page_plan
+
+
+@pytest.mark.parametrize("name", WORDS)
+def test_words_are_found_by_their_index(
+    name: str, engine: Engine, sessions: Sessions, tenant: TenantRow
+) -> None:
+    plans = plans_of(engine, WORDS[name], tenant, sessions)
+
+    for plan in plans:
+        assert "Seq Scan" not in plan.replace("Seq Scan on tenants", ""), plan
+    assert any("ix_cases_words" in plan for plan in plans)

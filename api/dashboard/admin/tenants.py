@@ -28,7 +28,7 @@ from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.settings import MIB
 
-tenants = APIBlueprint("tenants", __name__, url_prefix="/hospitals", enable_openapi=False)
+tenants = APIBlueprint("tenants", __name__, url_prefix="/tenants", enable_openapi=False)
 tenants.before_request(check_administers_everything)
 
 LONGEST_NAME: Final = 64

@@ -79,7 +79,7 @@ def keep() -> Response | tuple[str, int]:
         found = _read()
         with parts().sessions.begin() as session:
             if add_thresholds(session, found, by=person().by):
-                remember(session, Action.THRESHOLDS_ADDED, found.version, **_typed(found))
+                remember(session, Action.THRESHOLDS_ADDED, found.version, cuts=_typed(found))
     except InvalidRequest as error:
         return _index(error), status_of(type(error))
     return _see(found.version)

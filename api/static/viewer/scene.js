@@ -55,8 +55,9 @@ export class Scene {
     await this.niivue.attachToCanvas(this.canvas);
     // The stage around it has the focus and the keys.
     this.canvas.removeAttribute("tabindex");
-    this.window = Object.values(this.found.windows)[0];
-    this.niivue.addVolume(await image(volume, "ct.nii", "gray", this.window));
+    // Any window will do: what is chosen is painted next.
+    const [window] = Object.values(this.found.windows);
+    this.niivue.addVolume(await image(volume, "ct.nii", "gray", window));
     this.niivue.addVolume(await mask(lesions, "lesions.nii", this.found.labels));
     const both = [1, 2].map((value) => ({ value, color: this.found.lung_color }));
     this.niivue.addVolume(await mask(lungs, "lungs.nii", both));

@@ -41,8 +41,8 @@ def test_viewer_has_the_colours_of_the_pictures(reader: Visitor, finished: str) 
         "ground-glass opacity",
         "consolidation",
     ]
-    assert list(viewer["windows"]) == list(WINDOWS_HU)
-    assert list(viewer["views"]) == list(VIEWS)
+    assert viewer["windows"] == {name: list(ends) for name, ends in WINDOWS_HU.items()}
+    assert viewer["views"] == VIEWS
 
 
 def test_case_that_waits_has_no_viewer(reader: Visitor, caller: Caller, archive: bytes) -> None:

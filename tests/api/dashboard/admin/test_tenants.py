@@ -15,7 +15,7 @@ from hilum.settings import MIB
 from tests.api.dashboard.visitor import Visitor, words
 from tests.db.factories import finished_job
 
-TENANTS = "/admin/hospitals"
+TENANTS = "/admin/tenants"
 
 
 def test_hospital_is_added_once_however_often_the_form_is_sent(
