@@ -21,9 +21,9 @@ from hilum.workers import WorkerState
 SIGNS: Final[Mapping[WorkerState, str]] = {
     WorkerState.IDLE: "○",
     WorkerState.BUSY: "▶",
-    WorkerState.DRAINING: "⏸",
-    WorkerState.DRAINED: "⏹",
-    WorkerState.LOST: "✕",
+    WorkerState.DRAINING: "◐",
+    WorkerState.DRAINED: "■",
+    WorkerState.LOST: "!",
 }
 """Beside the word, so that no state is told by its colour alone."""
 

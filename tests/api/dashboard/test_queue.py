@@ -93,7 +93,9 @@ def test_page_shows_what_waits_what_runs_and_who_runs_it(
     assert "1 done in the last hour" in said
     assert re.search(r"stat st-vincent 1 1 300 \d s", said)
     assert f"{str(running.id)[:8]} st-vincent routine resnet50 starting" in said
-    assert re.search(r"ward-3:17 ▶ busy \w{8} cuda:0 NVIDIA A30 ward@1.0.0 3.0 GiB", said)
+    assert re.search(
+        r"ward-3:17 ▶ busy Drain ward-3:17 \w{8} cuda:0 NVIDIA A30 ward@1.0.0 3.0 GiB", said
+    )
     assert "GPU 8.0 GiB of 32.0 GiB" in said
     assert "75 %" in said
 
@@ -354,7 +356,7 @@ def test_worker_is_drained_and_goes_on(
     keeper.post("/queue/workers/release", {"worker": "ward-3:17"})
 
     assert by == "user kim.keeper"
-    assert "ward-3:17 ⏸ draining asked by kim.keeper" in drained
+    assert "ward-3:17 ◐ draining asked by kim.keeper" in drained
     assert "Go on ward-3:17" in drained
     assert "▶ busy" in words(keeper.get("/queue"))
     assert [one[0] for one in actions(sessions)] == [
