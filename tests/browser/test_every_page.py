@@ -20,7 +20,7 @@ PAGES = {
     "admin-keys": "/admin/keys",
     "admin-destinations": "/admin/destinations",
     "admin-webhooks": "/admin/webhooks",
-    "admin-hospitals": "/admin/hospitals",
+    "admin-tenants": "/admin/tenants",
     "admin-thresholds": "/admin/thresholds",
     "admin-networks": "/admin/networks",
     "admin-retention": "/admin/retention",
