@@ -1,11 +1,13 @@
 """People of every role, each signed in at a browser of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from uuid import UUID
 
 import pytest
 from apiflask import APIFlask
+from argon2 import PasswordHasher
 
+from api import passwords
 from api.passwords import hash_password
 from db.session import Sessions
 from db.tables import TenantRow
@@ -17,6 +19,16 @@ from tests.api.dashboard.visitor import Visitor
 PASSWORD = "correct horse battery"
 
 Welcome = Callable[..., Visitor]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Hash by the same algorithm, without the effort that keeps guessers busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "hasher", PasswordHasher(1, 1024, 1))
+        passwords._nobodys.cache_clear()
+        yield
+    passwords._nobodys.cache_clear()
 
 
 @pytest.fixture
