@@ -2,7 +2,7 @@
 """Who asks: a hospital by its API key, or a person who is signed in at a page of ours."""
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 from uuid import UUID
 
 from apiflask import HTTPError, HTTPTokenAuth
@@ -12,9 +12,10 @@ from structlog.contextvars import bind_contextvars
 from werkzeug.datastructures import Authorization
 
 from api.parts import parts
-from api.person import COOKIE, Person, check_form, cookie_name, person, recognise
+from api.person import COOKIE, Person, check_form, cookie_name, note, person, recognise
 from db.jobs import job_in
-from hilum.errors import MissingKey
+from hilum.audit import Action
+from hilum.errors import InvalidRequest, MissingKey
 from hilum.people import Permission
 
 by_key = HTTPTokenAuth(
@@ -53,6 +54,19 @@ by_key_or_person = KeyOrPerson(
 """Guards a view that pages show, too: an API key, or a person who is signed in."""
 
 
+by_key_or_sender = KeyOrPerson(
+    name="SenderAuth",
+    param_name=COOKIE,
+    description="The same cookie, beside a header that says for which hospital somebody sends.",
+)
+"""Guards a view that takes studies in: an API key, or a person who says for which hospital."""
+
+THUMBNAIL: Final = "/thumbnail.png"
+
+HOSPITAL: Final = "Hilum-Tenant"
+"""Header in which a page says for which hospital somebody sends."""
+
+
 @by_key.verify_token  # type: ignore[untyped-decorator]  # Flask-HTTPAuth ships no types
 def enter(key: str) -> Access:
     """Return what the holder of a key may see; the call counts as one of the hospital's requests.
@@ -73,9 +87,32 @@ def _either(token: str) -> Access | Person:
     if "Authorization" in request.headers:
         found: Access = enter(token)
         return found
+    return _person()
+
+
+@by_key_or_sender.verify_token  # type: ignore[untyped-decorator]  # likewise
+def _sender(token: str) -> Access:
+    if "Authorization" in request.headers:
+        found: Access = enter(token)
+        return found
+    sender = _person()
+    hospital = _hospital()
+    sender.check(Permission.SEND, hospital)
+    bind_contextvars(tenant_id=str(hospital))
+    return Access(hospital, sender.by)
+
+
+def _person() -> Person:
     recognise()
     check_form()
     return person()
+
+
+def _hospital() -> UUID:
+    try:
+        return UUID(request.headers.get(HOSPITAL, ""))
+    except ValueError as error:
+        raise InvalidRequest(f"The header {HOSPITAL} names no hospital by its id.") from error
 
 
 def _refuse(_error: HTTPError) -> NoReturn:
@@ -85,6 +122,7 @@ def _refuse(_error: HTTPError) -> NoReturn:
 
 by_key.error_processor(_refuse)
 by_key_or_person.error_processor(_refuse)
+by_key_or_sender.error_processor(_refuse)
 
 
 def access() -> Access:
@@ -115,5 +153,10 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
         return found.tenant_id
     with parts().sessions.begin() as session:
         job = job_in(session, found.scope(Permission.SEE), job_id)
-    found.check(needs, job.tenant_id)
+        found.check(needs, job.tenant_id)
+        # Small pictures come by the dozen, with a list that is noted itself.
+        if not request.path.endswith(THUMBNAIL):
+            what = request.path.partition(str(job_id))[2].lstrip("/") or "report"
+            detail = {"what": what}
+            note(session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail)
     return job.tenant_id

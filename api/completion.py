@@ -15,8 +15,8 @@ from db.tables import JobRow
 from hilum.errors import InputError
 
 
-def finish(writer: Writer, tenant_id: UUID, parts: Parts) -> None:
-    """Take the study of a whole upload in, and note the job or why there is none.
+def finish(writer: Writer, tenant_id: UUID, parts: Parts) -> UUID:
+    """Take the study of a whole upload in, note the job or why there is none, and return its id.
 
     Where the world is at fault, the upload stays as it is, and the same may be tried again.
 
@@ -29,6 +29,7 @@ def finish(writer: Writer, tenant_id: UUID, parts: Parts) -> None:
         writer.settle(Outcome(code=error.code, message=error.message))
         raise
     writer.settle(Outcome(job_id=str(job.id)))
+    return job.id
 
 
 def submitted_before(order: Order, parts: Parts) -> JobRow | None:

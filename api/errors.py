@@ -75,6 +75,7 @@ STATUS: Final[Mapping[type[HilumError], Status]] = {
     errors.UnknownBatch: HTTPStatus.NOT_FOUND,
     errors.BatchClosed: HTTPStatus.CONFLICT,
     errors.UnknownUser: HTTPStatus.NOT_FOUND,
+    errors.UnknownPurge: HTTPStatus.NOT_FOUND,
     errors.UnknownUpload: HTTPStatus.NOT_FOUND,
     errors.UploadLocked: HTTPStatus.LOCKED,
     errors.OffsetMismatch: HTTPStatus.CONFLICT,

@@ -37,6 +37,7 @@ from hilum.dicom.read import read_study
 from hilum.dicom.selection import choose_ct_series
 from hilum.dicom.uids import as_name
 from hilum.errors import SeriesError
+from hilum.places import study_folder
 from hilum.storage import StoredFile, StudyStore
 from hilum.study import Instance, Series, Study
 
@@ -285,7 +286,7 @@ def _remember(
 
 def _keep(arrival: Arrival, tenant_id: UUID, parts: Parts, act: Act[T]) -> T:
     study_id = uuid4()
-    prefix = f"{tenant_id}/studies/{as_name(arrival.study.study_uid)}/{study_id}"
+    prefix = study_folder(tenant_id, arrival.study.study_uid, study_id)
     sheets, attributes = score_series(arrival.study), _attributes(arrival.study)
     with parts.sessions.begin() as session:
         begin_writing(session, prefix)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from apiflask import APIBlueprint, APIFlask
 from flask import Response, render_template, send_from_directory
 
-from api.auth import by_key, by_key_or_person
+from api.auth import by_key, by_key_or_person, by_key_or_sender
 from api.errors import PROBLEM_JSON
 from api.schemas.service import ProblemJSON
 
@@ -48,6 +48,12 @@ PATH_PARAMETERS: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 """What the parts of a path may be: APIFlask knows them as text."""
 
+FOR_PEOPLE: Final[tuple[dict[str, list[str]], ...]] = (
+    {by_key_or_person.name: []},
+    {by_key_or_sender.name: []},
+)
+"""What is asked of people; a key will do in its place."""
+
 PROBLEM_CONTENT: Final = {
     PROBLEM_JSON: {"schema": {"$ref": f"#/components/schemas/{ProblemJSON.__name__}"}}
 }
@@ -72,7 +78,7 @@ def _complete(document: Any) -> Any:
             operation["responses"].setdefault("429", {"description": TOO_MANY})
         if "requestBody" in operation:
             operation["requestBody"]["required"] = True
-        if {by_key_or_person.name: []} in operation.get("security", []):
+        if any(one in operation.get("security", []) for one in FOR_PEOPLE):
             operation["security"].append({by_key.name: []})
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "path":

@@ -9,17 +9,18 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Flask, Response, request, url_for
+from flask import Flask, Response, g, request, url_for
 from flask.blueprints import BlueprintSetupState
 from werkzeug.http import http_date
 
 from api.announcement import Announcement
-from api.auth import by_key, tenant_id
+from api.auth import by_key_or_sender, tenant_id
 from api.body import Body
 from api.completion import finish, submitted_before
 from api.intake import check_orderable
 from api.partial import Partial
 from api.parts import parts
+from api.person import note
 from api.schemas.uploads import (
     CHUNK_BODY,
     AnnouncedHeaders,
@@ -43,6 +44,7 @@ from api.tus import (
     speaks_tus,
 )
 from api.writer import Writer, writing
+from hilum.audit import Action
 from hilum.errors import EmptyUpload, UploadTooLarge
 from hilum.settings import MIB
 
@@ -86,7 +88,7 @@ def _tell_abilities(response: Response) -> Response:
 
 
 @resumable.post("")
-@resumable.auth_required(by_key)
+@resumable.auth_required(by_key_or_sender)
 @speaks_tus
 @resumable.input(AnnounceHeaders, location="headers", arg_name="headers")
 @resumable.output(UploadJSON, status_code=201, headers=AnnouncedHeaders)
@@ -110,7 +112,7 @@ def announce(headers: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, st
 
 
 @resumable.get("/<uuid:upload_id>")
-@resumable.auth_required(by_key)
+@resumable.auth_required(by_key_or_sender)
 @resumable.output(UploadJSON, headers=ShownHeaders)
 @resumable.doc(responses={410: "HEAD alone: the study could not be taken."})
 def show(upload_id: UUID) -> tuple[dict[str, Any], int, dict[str, str]]:
@@ -128,7 +130,7 @@ def show(upload_id: UUID) -> tuple[dict[str, Any], int, dict[str, str]]:
 
 
 @resumable.patch("/<uuid:upload_id>")
-@resumable.auth_required(by_key)
+@resumable.auth_required(by_key_or_sender)
 @speaks_tus
 @resumable.input(ChunkHeaders, location="headers", arg_name="headers")
 @resumable.output({}, status_code=204, headers=ProgressHeaders)
@@ -157,7 +159,7 @@ def go_on(upload_id: UUID, headers: dict[str, Any]) -> tuple[str, int, dict[str,
 
 
 @resumable.delete("/<uuid:upload_id>")
-@resumable.auth_required(by_key)
+@resumable.auth_required(by_key_or_sender)
 @speaks_tus
 @resumable.input(TusHeaders, location="headers", arg_name="_headers")
 @resumable.output({}, status_code=204)
@@ -193,7 +195,10 @@ def _receive(writer: Writer, offset: int, checksum: Checksum | None) -> None:
     else:
         writer.append_checked(checksum.follow(_sips(body)))
     if writer.offset == writer.partial.length and writer.partial.outcome is None:
-        finish(writer, tenant_id(), parts())
+        job_id = finish(writer, tenant_id(), parts())
+        if g.get("person") is not None:
+            with parts().sessions.begin() as session:
+                note(session, Action.STUDY_SENT, tenant_id=tenant_id(), subject=job_id)
 
 
 def _sips(body: Body) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Final
 
 SCRIPTS: Final = {
     "@niivue/niivue": ("dist/niivue.umd.js",),
+    "client-zip": ("index.js",),
     "htmx.org": ("dist/htmx.min.js",),
     "tus-js-client": ("dist/tus.min.js",),
     "uplot": ("dist/uPlot.iife.min.js", "dist/uPlot.min.css"),

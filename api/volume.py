@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The volume that a report was made of, read while it is sent: one slice in memory, never all."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from itertools import chain
 from typing import Any, BinaryIO, Final
@@ -42,7 +42,7 @@ def volume_response(report: ReportRow, mask: ArtifactRow, keys: dict[str, str]) 
     return response
 
 
-def _pieces(slices: list[dict[str, Any]], mask: BinaryIO, keys: dict[str, str]) -> Iterator[bytes]:
+def _pieces(slices: list[dict[str, Any]], mask: BinaryIO, keys: dict[str, str]) -> Generator[bytes]:
     with ExitStack() as held:
         held.callback(mask.close)
         scratch = held.enter_context(parts().spool.folder())

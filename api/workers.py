@@ -8,6 +8,7 @@ from apiflask import APIBlueprint
 from api.auth import by_key, tenant_id
 from api.parts import parts
 from api.schemas.workers import WorkersJSON
+from db.scope import Scope
 from db.workers import Seen, known_workers
 
 workers = APIBlueprint("workers", __name__, url_prefix="/v1/workers", tag="Workers")
@@ -22,7 +23,7 @@ def list_all() -> dict[str, Any]:
     They serve all tenants. `job_id` is null where a worker runs a job of another one.
     """
     with parts().sessions.begin() as session:
-        return {"items": [_worker(seen) for seen in known_workers(session, tenant_id())]}
+        return {"items": [_worker(seen) for seen in known_workers(session, Scope.of(tenant_id()))]}
 
 
 def _worker(seen: Seen) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from db.schema import migrate
 from db.scope import Scope
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import TenantRow
+from hilum.grading import MOSMED
 
 TIMES: Final = 9
 """The median of so many is told."""
@@ -37,7 +38,7 @@ QUESTIONS: Final[dict[str, Callable[[Session, Asked], Any]]] = {
     "speed": speeds,
     "waits": waits,
     "failures": failures,
-    "lesion share": lesion_shares,
+    "lesion share": lambda session, asked: lesion_shares(session, asked, MOSMED),
     "agreement": agreements,
 }
 
@@ -81,15 +82,14 @@ FILL: Final = (
     """,
     """
     INSERT INTO users (id, name, failures, created_at)
-    SELECT gen_random_uuid(), 'reader-' || number, 0, now() FROM generate_series(1, 3) number
+    VALUES (gen_random_uuid(), 'reader', 0, now())
     """,
     """
     INSERT INTO feedback (tenant_id, report_id, user_id, agrees, pipeline, network, judged_verdict,
         thresholds, created_at)
-    SELECT tenant_id, reports.id, users.id, random() < 0.9, pipeline, network, verdict, thresholds,
-        reports.created_at
-    FROM reports JOIN users ON users.name = 'reader-' || 1 + floor(random() * 3)::int
-    WHERE random() < 0.2
+    SELECT tenant_id, reports.id, (SELECT id FROM users LIMIT 1), random() < 0.9, pipeline, network,
+        verdict, thresholds, created_at
+    FROM reports WHERE random() < 0.2
     """,
 )
 

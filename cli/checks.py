@@ -3,13 +3,9 @@
 
 import importlib.util
 import io
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
@@ -28,15 +24,13 @@ from pydicom.uid import (
     JPEGLSNearLossless,
     RLELossless,
 )
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from db.schema import check_migrated, head
-from db.session import make_engine, make_sessions
-from db.upkeep import LATE_S, since_upkeep_s
+from db.health import check_database, check_pauses, check_upkeep
+from db.session import make_engine
 from hilum.errors import HilumError, NetworkAbsent
+from hilum.health import Check, Health, check_spool, check_usual_network
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
-from hilum.settings import MIB, Settings
+from hilum.settings import Settings
 from hilum.storage import StudyStore
 from worker.celery import make_app, visibility_timeouts
 
@@ -47,29 +41,6 @@ SYNTAXES: Final = {
     "RLE": (RLELossless,),
 }
 """Compressions that scanners and archives send."""
-
-
-class Health(StrEnum):
-    """How a part is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The outcome of one look.
-
-    Attributes:
-        name: of the part.
-        health: how it is.
-        detail: what was found, and what was expected where that differs.
-    """
-
-    name: str
-    health: Health
-    detail: str
 
 
 # ── Whatever the settings ─────────────────────────────────────────────────────────────────────
@@ -139,15 +110,9 @@ def _tell_broken(one: Broken) -> Check:
 
 def check_networks(settings: Settings) -> Iterator[Check]:
     """Look at the usual network, and at the installation's own."""
-    registry = Registry.at(settings.weights)
+    yield from check_usual_network(settings)
     try:
-        yield Check(
-            "network", Health.OK, f"{registry.find(settings.network).id} where none is named"
-        )
-    except HilumError as error:
-        yield Check("network", Health.FAIL, f"HILUM_NETWORK: {error.message}")
-    try:
-        sound, broken = registry.survey()
+        sound, broken = Registry.at(settings.weights).survey()
     except NetworkAbsent as error:
         yield Check("own networks", Health.FAIL, f"{settings.weights}: {error.message}")
         return
@@ -156,40 +121,15 @@ def check_networks(settings: Settings) -> Iterator[Check]:
         yield from (_check_entry(one, one.id) for one in sound if not one.is_shipped)
 
 
-def check_database(settings: Settings) -> Iterator[Check]:
-    """Look at the database and its schema."""
+def check_memory(settings: Settings) -> Iterator[Check]:
+    """Look at the database, its schema, and whether anybody keeps up."""
     engine = make_engine(settings.database_url)
     try:
-        with engine.connect() as connection:
-            version = connection.execute(text("SHOW server_version")).scalar_one()
-        yield Check("database", Health.OK, f"PostgreSQL {version}")
-        check_migrated(engine)
-        yield Check("migrations", Health.OK, head())
-    except SQLAlchemyError as error:
-        yield Check("database", Health.FAIL, f"does not answer: {type(error).__name__}")
-    except HilumError as error:
-        yield Check("migrations", Health.FAIL, error.message)
+        yield from check_database(engine)
+        yield from check_upkeep(engine)
+        yield from check_pauses(engine)
     finally:
         engine.dispose()
-
-
-def check_upkeep(settings: Settings) -> Iterator[Check]:
-    """Look for a process that takes jobs back from dead workers."""
-    engine = make_engine(settings.database_url)
-    try:
-        with make_sessions(engine).begin() as session:
-            since_s = since_upkeep_s(session)
-    except SQLAlchemyError:
-        # The check of the database says why.
-        return
-    finally:
-        engine.dispose()
-    if since_s is None:
-        yield Check("upkeep", Health.WARN, "nobody keeps up: start `hilum beat`")
-    else:
-        health = Health.OK if since_s < LATE_S else Health.WARN
-        late = "" if health is Health.OK else ", expected every few seconds: start `hilum beat`"
-        yield Check("upkeep", health, f"{since_s:.0f} s ago{late}")
 
 
 def check_queue(settings: Settings) -> Iterator[Check]:
@@ -241,27 +181,11 @@ def check_storage(settings: Settings) -> Iterator[Check]:
         yield Check("storage", Health.FAIL, error.message)
     except Exception as error:  # noqa: BLE001 - every store behind fsspec has errors of its own
         yield Check("storage", Health.FAIL, f"{settings.storage_url}: {type(error).__name__}")
-    yield _check_spool(settings)
-
-
-def _check_spool(settings: Settings) -> Check:
-    folder: Path = settings.spool_dir
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        free_mb = shutil.disk_usage(folder).free // MIB
-    except OSError as error:
-        return Check("spool", Health.FAIL, f"{folder}: {error.strerror}")
-    detail = f"{folder}, {free_mb} MiB free"
-    if free_mb < settings.min_free_mb:
-        return Check("spool", Health.FAIL, f"{detail}, expected {settings.min_free_mb}")
-    # An upload lies here packed and unpacked at once.
-    roomy = free_mb > settings.min_free_mb + settings.max_upload_mb
-    return Check("spool", Health.OK if roomy else Health.WARN, detail)
+    yield from check_spool(settings)
 
 
 INSTALLATION: Final[Sequence[Callable[[Settings], Iterator[Check]]]] = (
-    check_database,
-    check_upkeep,
+    check_memory,
     check_queue,
     check_timeouts,
     check_storage,

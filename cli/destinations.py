@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from api.push.courier import echo
+from cli.account import remember
 from cli.database import database
 from cli.home import find_settings
 from cli.terminal import narrate, out
@@ -18,6 +19,7 @@ from db.destinations import (
     remove_destination,
 )
 from db.tables import OPEN
+from hilum.audit import Action
 from hilum.catalogue import RESULTS
 from hilum.destinations import (
     ADDRESS,
@@ -79,7 +81,11 @@ def add(
         secret = authorization.read_text().strip() if authorization else ""
         address = parse_service(stow or "", authorization=secret)
     with database() as sessions, sessions.begin() as session:
-        add_destination(session, tenant, name, address, contents=contents, deidentify=deidentify)
+        row = add_destination(
+            session, tenant, name, address, contents=contents, deidentify=deidentify
+        )
+        detail = {"change": "added", "address": str(address)}
+        remember(session, Action.DESTINATION_CHANGED, name, row.tenant_id, detail)
     narrate(f"Results go to {address}, from the next job on.")
 
 
@@ -116,7 +122,10 @@ def try_(name: str, tenant: str) -> None:
 def retry(name: str, tenant: str) -> None:
     """Send what was given up on, once an archive is back from a long outage."""
     with database() as sessions, sessions.begin() as session:
-        count = retry_failed(session, find_destination(session, tenant, name))
+        row = find_destination(session, tenant, name)
+        count = retry_failed(session, row)
+        detail = {"change": "retried", "studies": count}
+        remember(session, Action.DESTINATION_CHANGED, name, row.tenant_id, detail)
     narrate(f"{count} studies are on their way to {name} again.")
 
 
@@ -126,5 +135,7 @@ def retry(name: str, tenant: str) -> None:
 def remove(name: str, tenant: str) -> None:
     """End a destination, at once, with what is on its way there."""
     with database() as sessions, sessions.begin() as session:
+        owner = find_destination(session, tenant, name).tenant_id
         remove_destination(session, tenant, name)
+        remember(session, Action.DESTINATION_CHANGED, name, owner, {"change": "removed"})
     narrate(f"Removed {name}.")

@@ -8,10 +8,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from cli.checks import INSTALLATION, Check, Health, check_machine
+from cli.checks import INSTALLATION, check_machine
 from cli.home import find_settings
 from cli.terminal import out
 from hilum.errors import MissingSetting
+from hilum.health import Check, Health
 
 STYLE = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 

@@ -4,9 +4,11 @@
 import click
 from rich.table import Table
 
+from cli.account import remember
 from cli.database import database
 from cli.terminal import narrate, out
-from db.tenants import list_keys, new_key, revoke_key
+from db.tenants import list_keys, new_key, revoke_key, tenant_named
+from hilum.audit import Action
 from hilum.errors import InvalidRequest
 
 label_option = click.option("--label", required=True, help="What the key is for, such as a PACS.")
@@ -24,6 +26,7 @@ def new(tenant: str, label: str) -> None:
     """Make a key and print it, this once: the database keeps only its hash."""
     with database() as sessions, sessions.begin() as session:
         key = new_key(session, tenant, label)
+        remember(session, Action.KEY_MADE, label, tenant_named(session, tenant).id)
     out.print(key, markup=False, soft_wrap=True)
     narrate("Keep it now; it cannot be shown again.")
 
@@ -47,6 +50,8 @@ def revoke(tenant: str, label: str) -> None:
     """End the validity of a hospital's keys of one label, at once."""
     with database() as sessions, sessions.begin() as session:
         count = revoke_key(session, tenant, label)
+        if count:
+            remember(session, Action.KEY_REVOKED, label, tenant_named(session, tenant).id)
     if count == 0:
         raise InvalidRequest(f"Tenant {tenant!r} has no valid key labelled {label!r}.")
     narrate(f"Revoked {count}.")

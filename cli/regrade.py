@@ -8,6 +8,7 @@ import click
 from rich.table import Table
 from sqlalchemy.orm import Session
 
+from cli.account import remember
 from cli.database import database
 from cli.terminal import narrate, out
 from cli.thresholds import thresholds_of
@@ -16,6 +17,7 @@ from db.regrades import regrade as grade_anew
 from db.scope import EVERYTHING, Scope
 from db.tenants import tenant_named
 from db.thresholds import add_thresholds
+from hilum.audit import Action
 from hilum.grading import THRESHOLDS, Thresholds
 
 
@@ -49,7 +51,8 @@ def _do(session: Session, chosen: Thresholds, scope: Scope) -> Mapping[tuple[str
     if chosen.version not in THRESHOLDS:
         # A report that they graded must be explained for as long as it is there.
         add_thresholds(session, chosen, by=BY_COMMAND)
-    changed = grade_anew(session, chosen, scope)
+    changed = list(grade_anew(session, chosen, scope))
+    remember(session, Action.REGRADED, chosen.version, detail={"reports": len(changed)})
     return Counter((one.before[-1], one.after[-1]) for one in changed)
 
 

@@ -5,11 +5,13 @@ import click
 from rich.table import Table
 
 from api.orders import Order
+from cli.account import remember
 from cli.database import database
 from cli.home import find_settings
 from cli.terminal import narrate, out
 from db.tenants import find_tenant
 from db.titles import add_title, list_titles, remove_title
+from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.jobs import Priority
 
@@ -37,6 +39,8 @@ def add(title: str, tenant: str, calling: tuple[str, ...], **asked: str | None) 
             settings = find_settings()
             Order.of(found.id, order, idempotency_key=None, settings=settings).find_network()
         add_title(session, title, tenant, order=order, calling=calling)
+        detail = {"change": "title added", "tenant": tenant}
+        remember(session, Action.TENANT_CHANGED, title, found.id if found else None, detail)
     narrate(f"Scanners may call {title}; it takes effect at once.")
 
 
@@ -57,6 +61,8 @@ def remove(title: str) -> None:
     """End a title, at once; what was sent stays."""
     with database() as sessions, sessions.begin() as session:
         found = remove_title(session, title)
+        if found:
+            remember(session, Action.TENANT_CHANGED, title, detail={"change": "title removed"})
     if not found:
         raise InvalidRequest(f"There is no title {title!r}.")
     narrate(f"Removed {title}.")

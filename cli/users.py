@@ -8,17 +8,22 @@ import click
 from rich.table import Table
 from sqlalchemy.orm import Session
 
+from cli.account import remember
 from cli.database import database
 from cli.home import DEFAULT_HOME, Home
 from cli.terminal import narrate, out
 from db.tables import UserRow
 from db.tenants import tenant_named
 from db.users import add_user, disable, forgive, grant, invite, list_users, user_named
+from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.people import Role
 
 role_option = click.option(
-    "--role", type=click.Choice(list(Role)), required=True, help="What they may do."
+    "--role",
+    type=click.Choice([each.value for each in Role]),
+    required=True,
+    help="What they may do.",
 )
 tenant_option = click.option("--tenant", help="In this hospital alone; else in all of them.")
 url_option = click.option(
@@ -43,8 +48,10 @@ def add(name: str, role: str, tenant: str | None, url: str) -> None:
     """Add somebody and print the link by which they choose a password, once, within a day."""
     with database() as sessions, sessions.begin() as session:
         user = add_user(session, name)
-        grant(session, user, Role(role), _tenant_id(session, tenant))
+        where = _tenant_id(session, tenant)
+        grant(session, user, Role(role), where)
         link = entrance(url, invite(session, user))
+        remember(session, Action.USER_ADDED, user.name, where, {"role": role})
     _show(user.name, link)
 
 
@@ -57,6 +64,7 @@ def link_(name: str, url: str) -> None:
         user = user_named(session, name)
         forgive(user)
         link = entrance(url, invite(session, user))
+        _remember(session, user, "link")
     _show(user.name, link)
 
 
@@ -67,8 +75,9 @@ def link_(name: str, url: str) -> None:
 def grant_(name: str, role: str, tenant: str | None) -> None:
     """Give NAME a role, in place of the one they had there."""
     with database() as sessions, sessions.begin() as session:
-        user = user_named(session, name)
-        grant(session, user, Role(role), _tenant_id(session, tenant))
+        user, where = user_named(session, name), _tenant_id(session, tenant)
+        grant(session, user, Role(role), where)
+        remember(session, Action.USER_CHANGED, user.name, where, {"role": role})
     narrate(f"{name} is {role} in {tenant or 'every hospital'}.")
 
 
@@ -83,6 +92,7 @@ def revoke(name: str, tenant: str | None) -> None:
         if all(one.tenant_id != where for one in user.grants):
             raise InvalidRequest(f"{name} has no role in {tenant or 'every hospital'}.")
         grant(session, user, None, where)
+        remember(session, Action.USER_CHANGED, user.name, where, {"role": None})
     narrate(f"{name} has no role in {tenant or 'every hospital'} any more.")
 
 
@@ -91,7 +101,9 @@ def revoke(name: str, tenant: str | None) -> None:
 def disable_(name: str) -> None:
     """Keep NAME out, at once and everywhere."""
     with database() as sessions, sessions.begin() as session:
-        disable(session, user_named(session, name), disabled=True)
+        user = user_named(session, name)
+        disable(session, user, disabled=True)
+        _remember(session, user, "disabled")
     narrate(f"{name} is signed out and stays out. To undo it: hilum users enable {name}")
 
 
@@ -100,7 +112,9 @@ def disable_(name: str) -> None:
 def enable(name: str) -> None:
     """Let NAME in again."""
     with database() as sessions, sessions.begin() as session:
-        disable(session, user_named(session, name), disabled=False)
+        user = user_named(session, name)
+        disable(session, user, disabled=False)
+        _remember(session, user, "enabled")
     narrate(f"{name} may sign in again.")
 
 
@@ -119,6 +133,10 @@ def entrance(url: str, token: str, *, to: str | None = None) -> str:
     """Return the address that lets somebody in once, and leads to a page."""
     asked = {"token": token} | ({"to": to} if to else {})
     return f"{url.rstrip('/')}/welcome?{urlencode(asked)}"
+
+
+def _remember(session: Session, user: UserRow, change: str) -> None:
+    remember(session, Action.USER_CHANGED, user.name, detail={"change": change})
 
 
 def _tenant_id(session: Session, name: str | None) -> UUID | None:

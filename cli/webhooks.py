@@ -6,9 +6,11 @@ from uuid import UUID
 
 import click
 from rich.table import Table
+from sqlalchemy.orm import Session
 
 from api.callbacks import check_callback
 from api.push.notifier import ping
+from cli.account import remember
 from cli.database import database
 from cli.home import find_settings
 from cli.terminal import narrate, out
@@ -24,6 +26,7 @@ from db.webhooks import (
     remove_webhook,
     rotate_secret,
 )
+from hilum.audit import Action
 from hilum.destinations import DeliveryState
 from hilum.errors import Undelivered
 
@@ -47,6 +50,7 @@ def add(tenant: str, url: str, events: str | None) -> None:
     wanted = [event.strip() for event in events.split(",")] if events else []
     with database() as sessions, sessions.begin() as session:
         row = add_webhook(session, tenant_named(session, tenant).id, url, wanted)
+        _remember(session, row, "added")
     out.print(row.secret, markup=False, soft_wrap=True)
     narrate(f"Webhook {row.id} is told, from the next job on. {KEEP_IT}")
 
@@ -98,7 +102,9 @@ def log(webhook: UUID, limit: int) -> None:
 def rotate(webhook: UUID) -> None:
     """Give a webhook a new secret and print it, once; the one before signs beside it for a day."""
     with database() as sessions, sessions.begin() as session:
-        secret = rotate_secret(find_webhook(session, webhook))
+        row = find_webhook(session, webhook)
+        secret = rotate_secret(row)
+        _remember(session, row, "rotated")
     out.print(secret, markup=False, soft_wrap=True)
     narrate(KEEP_IT)
 
@@ -112,6 +118,7 @@ def retry(webhook: UUID) -> None:
         if row.url is not None:
             change_webhook(row, enabled=True)
         count = retry_failed_notices(session, row)
+        _remember(session, row, "resent")
     narrate(f"{count} notices are on their way to {_host(row)} again.")
 
 
@@ -122,7 +129,13 @@ def remove(webhook: UUID) -> None:
     with database() as sessions, sessions.begin() as session:
         row = find_webhook(session, webhook)
         remove_webhook(session, row)
+        _remember(session, row, "removed")
     narrate(f"Removed {row.id}.")
+
+
+def _remember(session: Session, row: WebhookRow, change: str) -> None:
+    detail = {"change": change, "host": _host(row)}
+    remember(session, Action.WEBHOOK_CHANGED, str(row.id), row.tenant_id, detail)
 
 
 def _host(row: WebhookRow) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`hilum workers`: who runs jobs, on what, and who was lost."""
+"""`hilum workers`: who runs jobs, on what, who was lost, and who is to take no more."""
 
 import json
 from collections.abc import Sequence
@@ -8,17 +8,21 @@ from typing import Any
 import click
 from rich.table import Table
 
+from cli.account import account
 from cli.database import database
-from cli.terminal import out
+from cli.terminal import narrate, out
+from db.audit import append
+from db.drains import drain_worker, release_worker
 from db.tables import WorkerRow
 from db.workers import Seen, known_workers
+from hilum.audit import Action, Entry
 
 GIB = 2**30
 
 
-@click.group(short_help="List the processes that run jobs.")
+@click.group(short_help="List and drain the processes that run jobs.")
 def workers() -> None:
-    """List the processes that run jobs."""
+    """List and drain the processes that run jobs."""
 
 
 @workers.command(name="list")
@@ -31,6 +35,28 @@ def list_(*, as_json: bool) -> None:
         click.echo(json.dumps([_document(seen) for seen in found], indent=2))
     else:
         out.print(_table(found))
+
+
+@workers.command()
+@click.argument("name")
+def drain(name: str) -> None:
+    """Have worker NAME finish the job at hand and take no more, until it is resumed."""
+    with database() as sessions, sessions.begin() as session:
+        is_new = drain_worker(session, name, by=account())
+        if is_new:
+            append(session, Entry(account(), Action.WORKER_DRAINED, subject=name))
+    narrate(f"{name} {'takes' if is_new else 'was asked already to take'} no more jobs.")
+
+
+@workers.command()
+@click.argument("name")
+def resume(name: str) -> None:
+    """Let worker NAME take jobs again; `hilum beat` calls it within five seconds."""
+    with database() as sessions, sessions.begin() as session:
+        was_drained = release_worker(session, name)
+        if was_drained:
+            append(session, Entry(account(), Action.WORKER_RELEASED, subject=name))
+    narrate(f"{name} {'takes jobs again' if was_drained else 'was not drained'}.")
 
 
 def _table(found: Sequence[Seen]) -> Table:

@@ -26,6 +26,7 @@ from hilum.dicom.attributes import Attributes
 from hilum.errors import NetworkAbsent
 from hilum.findings import Report
 from hilum.jobs import JobStopped, Priority, Stage, State, overall_fraction
+from hilum.places import job_folder
 from hilum.storage import StoredFile
 
 EXHAUSTED = "attempts_exhausted"
@@ -70,7 +71,7 @@ class Claim:
     @property
     def prefix(self) -> str:
         """Of the keys of the files that this attempt writes."""
-        return f"{self.tenant_id}/jobs/{self.job_id}/{self.token}"
+        return f"{job_folder(self.tenant_id, self.job_id)}/{self.token}"
 
     @property
     def holds(self) -> ColumnElement[bool]:

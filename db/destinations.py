@@ -3,10 +3,12 @@
 
 import re
 from collections.abc import Collection
+from uuid import UUID
 
 from sqlalchemy import Select, delete, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
+from db.scope import Scope
 from db.tables import DestinationRow, TenantRow
 from db.tenants import tenant_named
 from hilum.catalogue import RESULTS
@@ -40,14 +42,40 @@ def add_destination(
     tenant = tenant_named(session, tenant_name)
     if re.fullmatch(NAME, name) is None:
         raise InvalidRequest(
-            f"A destination is called {name!r}, expected 1 to 64 letters, digits, dots, dashes and"
-            " underscores."
+            f"A destination is called {name[:64]!r}, expected 1 to 64 letters, digits, dots, dashes"
+            " and underscores."
         )
     if session.scalar(_named(tenant, name)) is not None:
         raise InvalidRequest(f"There is a destination {name!r} already, expected a new name.")
+    row = DestinationRow(tenant_id=tenant.id, tenant=tenant, name=name)
+    change_destination(row, address, contents=contents, deidentify=deidentify)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def change_destination(
+    row: DestinationRow,
+    address: Address,
+    *,
+    contents: Collection[str],
+    deidentify: bool,
+) -> None:
+    """Change where a destination leads and what it gets; what waits goes where it leads by then.
+
+    Raises:
+        InvalidRequest: the hospital has no policy, or there is nothing that could be sent.
+    """
+    _check_contents(row.tenant, contents, deidentify=deidentify)
+    row.address = to_json(address)
+    row.contents = [one for one in CONTENTS if one in contents]
+    row.deidentify = deidentify
+
+
+def _check_contents(tenant: TenantRow, contents: Collection[str], *, deidentify: bool) -> None:
     if deidentify and tenant.deidentification is None:
         raise InvalidRequest(
-            f"{tenant_name} has no policy of de-identification: `hilum tenants deidentify` makes one."
+            f"{tenant.name} has no policy of de-identification: `hilum tenants deidentify` makes one."
         )
     if deidentify and not {"segmentation", ORIGINALS} & set(contents):
         raise InvalidRequest(
@@ -60,16 +88,6 @@ def add_destination(
             f"A destination gets some of {', '.join(CONTENTS)}, found"
             f" {', '.join(sorted(unknown)) or 'none'}."
         )
-    row = DestinationRow(
-        tenant_id=tenant.id,
-        name=name,
-        address=to_json(address),
-        contents=[one for one in CONTENTS if one in contents],
-        deidentify=deidentify,
-    )
-    session.add(row)
-    session.flush()
-    return row
 
 
 def find_destination(session: Session, tenant_name: str, name: str) -> DestinationRow:
@@ -90,6 +108,30 @@ def list_destinations(session: Session) -> list[DestinationRow]:
     destinations = select(DestinationRow).join(DestinationRow.tenant)
     with_tenant = destinations.options(joinedload(DestinationRow.tenant))
     return list(session.scalars(with_tenant.order_by(TenantRow.name, DestinationRow.name)))
+
+
+def destinations_in(session: Session, scope: Scope) -> list[DestinationRow]:
+    """Return the destinations of a scope with their hospitals, by both names."""
+    query = select(DestinationRow).join(DestinationRow.tenant)
+    query = query.where(scope.holds(DestinationRow.tenant_id))
+    with_tenant = query.options(contains_eager(DestinationRow.tenant))
+    return list(session.scalars(with_tenant.order_by(TenantRow.name, DestinationRow.name)))
+
+
+def destination_in(session: Session, scope: Scope, destination_id: UUID) -> DestinationRow:
+    """Return a destination of a scope with its hospital, locked to be changed.
+
+    Raises:
+        UnknownDestination: there is none with this id, or it is outside.
+    """
+    query = select(DestinationRow).where(
+        DestinationRow.id == destination_id, scope.holds(DestinationRow.tenant_id)
+    )
+    with_tenant = query.options(joinedload(DestinationRow.tenant))
+    row = session.scalar(with_tenant.with_for_update(of=DestinationRow))
+    if row is None:
+        raise UnknownDestination(f"There is no destination {destination_id} that you could change.")
+    return row
 
 
 def remove_destination(session: Session, tenant_name: str, name: str) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from db.pages import SortColumn, version_of
 from db.scope import Scope
 from db.tables import JobRow, ReportRow
-from hilum.grading import MOSMED, Thresholds, Verdict
+from hilum.grading import Thresholds, Verdict
 from hilum.jobs import Priority, State
 
 SHARE_STEP: Final = 0.05
@@ -182,7 +182,7 @@ def failures(session: Session, asked: Asked) -> list[Failure]:
     return [Failure(code or "", n) for code, n in session.execute(query)]
 
 
-def lesion_shares(session: Session, asked: Asked, thresholds: Thresholds = MOSMED) -> list[Bar]:
+def lesion_shares(session: Session, asked: Asked, thresholds: Thresholds) -> list[Bar]:
     """Return how many reports have how much lesion, every bar in order, empty ones too."""
     edges = share_edges(thresholds)
     bucket = func.width_bucket(ReportRow.lesion_share, cast(edges[:-1], ARRAY(Double)))

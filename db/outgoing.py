@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How what goes out is sent until it is taken: by lease, one at a time, for a day, and no longer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
@@ -202,6 +202,28 @@ def count_outgoing(session: Session, of: type[OutgoingRow]) -> dict[DeliveryStat
         counted = select(of.state, func.count()).where(which).group_by(of.state)
         found |= dict(session.execute(counted).all())
     return {state: found.get(state, 0) for state in DeliveryState}
+
+
+def count_undelivered(
+    session: Session, owner: InstrumentedAttribute[UUID], owner_ids: Collection[UUID]
+) -> dict[tuple[UUID, DeliveryState], int]:
+    """Return how many rows of some owners are on their way, and how many were given up on.
+
+    Those that were taken are not counted: they are nearly all, and nobody waits for them.
+
+    Args:
+        session: one transaction.
+        owner: the column of the rows that names what they go to.
+        owner_ids: of whom.
+    """
+    state: InstrumentedAttribute[DeliveryState] = owner.class_.state
+    found: dict[tuple[UUID, DeliveryState], int] = {}
+    # Again two questions: each has its index.
+    for which in ((state.in_(OPEN),), (state.not_in(OPEN), state == DeliveryState.FAILED)):
+        counted = select(owner, state, func.count()).where(owner.in_(owner_ids), *which)
+        rows = session.execute(counted.group_by(owner, state))
+        found |= {(owner_id, reached): count for owner_id, reached, count in rows}
+    return found
 
 
 def _after(wait_s: float) -> ColumnElement[Any]:

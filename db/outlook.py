@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Select, String, bindparam, func, select
 from sqlalchemy.orm import Session, aliased
 
 from db.pauses import is_paused
@@ -25,14 +25,15 @@ NEVER: Final = datetime.min.replace(tzinfo=UTC)
 # ── Questions; put together once, for they are asked with every submission ────────────────────
 
 
-def _speed() -> Select[float]:
+def recent_speed(pipeline: ColumnElement[str], network: ColumnElement[str]) -> Select[float]:
+    """Return the question for the speed of the last jobs of a pipeline and network."""
     taken_s = func.extract("epoch", JobRow.finished_at - JobRow.started_at)
     recent = (
         select(taken_s.label("taken_s"), JobRow.slice_count)
         .where(
             JobRow.state == State.SUCCEEDED,
-            JobRow.pipeline == bindparam("pipeline"),
-            JobRow.network == bindparam("network"),
+            JobRow.pipeline == pipeline,
+            JobRow.network == network,
             JobRow.slice_count > 0,
         )
         .order_by(JobRow.finished_at.desc())
@@ -94,7 +95,7 @@ def _groups() -> Select[Any]:
     )
 
 
-SPEED: Final = _speed()
+SPEED: Final = recent_speed(bindparam("pipeline", type_=String), bindparam("network", type_=String))
 """Seconds per slice of the last jobs of a pipeline and network."""
 
 UNDER_WAY: Final = _under_way()

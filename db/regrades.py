@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Final, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session
 
 from db.reports import assessed, report_for
@@ -85,27 +85,25 @@ def foretell(session: Session, thresholds: Thresholds, scope: Scope = EVERYTHING
         thresholds: the cuts to use; they need not be kept.
         scope: hospitals whose reports are counted.
     """
-    found = _grade(thresholds)
-    columns = (ReportRow.grade, ReportRow.verdict, found)
-    counted = session.execute(
-        select(*columns, func.count())
-        .where(ReportRow.thresholds != thresholds.version, scope.holds(ReportRow.tenant_id))
-        .group_by(*columns)
-        .order_by(*columns)
-    )
+    # Counted beside each other and not grouped by: how few grades there are, a planner cannot know.
+    counts = [func.count().filter(band) for band in _bands(thresholds)]
+    now = (ReportRow.grade, ReportRow.verdict)
+    otherwise = (ReportRow.thresholds != thresholds.version, scope.holds(ReportRow.tenant_id))
+    found = session.execute(select(*now, *counts).where(*otherwise).group_by(*now).order_by(*now))
     return [
-        Change((grade, verdict), (new, verdict_of(Grade(new), thresholds)), count)
-        for grade, verdict, new, count in counted
+        Change((before, verdict), (after, verdict_of(after, thresholds)), count)
+        for before, verdict, *each in found
+        for after, count in zip(Grade, each, strict=True)
+        if count
     ]
 
 
-def _grade(thresholds: Thresholds) -> ColumnElement[str]:
-    """Return `hilum.grading.grade_share` as a column; a test holds the two together."""
-    cuts = (thresholds.finding_from, *thresholds.bins)
-    below = [
-        (ReportRow.lesion_share < cut, grade.value) for cut, grade in zip(cuts, Grade, strict=False)
-    ]
-    return case(*below, else_=Grade.CT_4.value).label("new_grade")
+def _bands(thresholds: Thresholds) -> list[ColumnElement[bool]]:
+    """Return the condition of each grade, as `hilum.grading.grade_share` has it; a test compares them."""
+    cuts = (0.0, thresholds.finding_from, *thresholds.bins)
+    share = ReportRow.lesion_share
+    upper = [share < cut for cut in cuts[1:]]
+    return [and_(share >= cut, *upper[number : number + 1]) for number, cut in enumerate(cuts)]
 
 
 def count_otherwise(session: Session, version: str, scope: Scope = EVERYTHING) -> int:

@@ -116,6 +116,12 @@ def report_for(
     return row
 
 
+def findings_of(session: Session, report_id: UUID, limit: int) -> list[FindingRow]:
+    """Return the largest findings of a report, without the document."""
+    query = select(FindingRow).where(FindingRow.report_id == report_id)
+    return list(session.scalars(query.order_by(FindingRow.number).limit(limit)))
+
+
 def artifact_for(session: Session, tenant_id: UUID, job_id: UUID, kind: str) -> ArtifactRow:
     """Return a file that a tenant's job wrote.
 

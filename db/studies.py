@@ -17,7 +17,7 @@ from db.session import Sessions
 from db.tables import InstanceRow, JobRow, SeriesRow, StudyRow
 from hilum.dicom.attributes import Attributes, text_of
 from hilum.dicom.quality import Sheet
-from hilum.errors import UnknownStudy
+from hilum.errors import StorageUnavailable, UnknownStudy
 from hilum.storage import StoredFile
 from hilum.study import Series, Study
 
@@ -105,7 +105,12 @@ def add_study(
         .returning(StudyRow)
     )
     if row is None:
-        return session.scalars(_by_content(tenant_id, content_sha256)).one()
+        present = find_study(session, tenant_id, content_sha256)
+        if present is None:
+            raise StorageUnavailable(
+                "The same study was purged at this very moment; send it again."
+            )
+        return present
     found = {sheet.series_uid: sheet.to_json() for sheet in sheets}
     for series in study.series:
         _add_series(session, study_id, series, files, found.get(series.series_uid), known)
@@ -163,13 +168,11 @@ def parse_date(value: str) -> date | None:
 
 
 def find_study(session: Session, tenant_id: UUID, content_sha256: str) -> StudyRow | None:
-    """Return the study that holds exactly these bytes."""
-    return session.scalar(_by_content(tenant_id, content_sha256))
-
-
-def _by_content(tenant_id: UUID, content_sha256: str) -> Select[StudyRow]:
-    return select(StudyRow).where(
-        StudyRow.tenant_id == tenant_id, StudyRow.content_sha256 == content_sha256
+    """Return the study that holds exactly these bytes; it is not purged before the transaction ends."""
+    return session.scalar(
+        select(StudyRow)
+        .where(StudyRow.tenant_id == tenant_id, StudyRow.content_sha256 == content_sha256)
+        .with_for_update(read=True, key_share=True)
     )
 
 
@@ -189,16 +192,18 @@ def study_for(session: Session, tenant_id: UUID, study_id: UUID) -> StudyRow:
 def slice_counts(session: Session, tenant_id: UUID, study_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return how many slices the largest series that was sent has, of each study.
 
+    None of them is purged before the transaction ends.
+
     Raises:
         UnknownStudy: naming those that there are not, or that are another tenant's.
     """
+    asked = (StudyRow.tenant_id == tenant_id, StudyRow.id.in_(study_ids))
+    # The lock that their jobs are about to take on them.
+    session.execute(select(StudyRow.id).where(*asked).with_for_update(read=True, key_share=True))
     sent = and_(SeriesRow.study_id == StudyRow.id, SeriesRow.job_id.is_(None))
     largest = func.coalesce(func.max(SeriesRow.instance_count), 0)
     query = (
-        select(StudyRow.id, largest)
-        .outerjoin(SeriesRow, sent)
-        .where(StudyRow.tenant_id == tenant_id, StudyRow.id.in_(study_ids))
-        .group_by(StudyRow.id)
+        select(StudyRow.id, largest).outerjoin(SeriesRow, sent).where(*asked).group_by(StudyRow.id)
     )
     found: dict[UUID, int] = dict(session.execute(query).all())
     unknown = [str(study_id) for study_id in study_ids if study_id not in found]

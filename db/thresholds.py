@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thresholds that reports are graded by: those that ship, and an installation's own."""
 
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import ThresholdsRow, ThresholdsUseRow
 from hilum.errors import InvalidRequest
-from hilum.grading import MOSMED, THRESHOLDS, Grade, Thresholds, check_thresholds
+from hilum.grading import MOSMED, THRESHOLDS, VERSION, Grade, Thresholds, check_thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,9 @@ def find_thresholds(session: Session, version: str) -> Thresholds | None:
     """Return the thresholds of a version; None where nobody kept them."""
     if version in THRESHOLDS:
         return THRESHOLDS[version]
+    if re.fullmatch(VERSION, version) is None:
+        # It may be anything that somebody typed, and a database refuses some of it.
+        return None
     row = session.scalar(select(ThresholdsRow).where(ThresholdsRow.version == version))
     return None if row is None else _thresholds(row)
 

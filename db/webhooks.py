@@ -4,13 +4,14 @@
 from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
-from db.tables import WebhookRow, now
+from db.scope import Scope
+from db.tables import TenantRow, WebhookRow, now
 from hilum.errors import InvalidRequest, UnknownWebhook
 from hilum.webhooks import EVENTS, new_secret
 
@@ -22,7 +23,12 @@ OLD_SECRET_STAYS: Final = timedelta(hours=24)
 
 
 def add_webhook(
-    session: Session, tenant_id: UUID, url: str, events: Collection[str] = ()
+    session: Session,
+    tenant_id: UUID,
+    url: str,
+    events: Collection[str] = (),
+    *,
+    webhook_id: UUID | None = None,
 ) -> WebhookRow:
     """Have a server told how the jobs of a hospital end, from the next one on.
 
@@ -31,17 +37,24 @@ def add_webhook(
         tenant_id: the hospital.
         url: of the server, looked at already.
         events: of `EVENTS`; all of them, those of later too, where there is none.
+        webhook_id: given beforehand, so that a form that is sent twice adds one.
 
     Raises:
-        InvalidRequest: an event is none, or the hospital has as many as it may.
+        InvalidRequest: an event is none, the hospital has as many as it may, or there is one with this id.
     """
     counted = select(func.count()).select_from(WebhookRow)
     own = session.scalars(counted.where(*_addressed(tenant_id))).one()
     if own >= MOST:
         raise InvalidRequest(f"The hospital has {own} webhooks, expected fewer than {MOST}.")
-    row = WebhookRow(tenant_id=tenant_id, url=url, events=_sorted(events), secret=new_secret())
-    session.add(row)
-    session.flush()
+    values = {"tenant_id": tenant_id, "url": url, "events": _sorted(events)}
+    values |= {"id": webhook_id or uuid4(), "secret": new_secret()}
+    added = insert(WebhookRow).values(values).on_conflict_do_nothing().returning(WebhookRow)
+    row = session.scalar(added)
+    if row is None:
+        raise InvalidRequest(
+            "This form was sent before: the webhook was added and its secret shown then. If it was"
+            " not kept, give the webhook a new one."
+        )
     return row
 
 
@@ -63,6 +76,27 @@ def list_webhooks(session: Session, tenant_id: UUID) -> list[WebhookRow]:
     own = select(WebhookRow).where(*_addressed(tenant_id))
     ordered = own.order_by(WebhookRow.created_at, WebhookRow.id)
     return [callbacks, *session.scalars(ordered)]
+
+
+def webhooks_in(session: Session, scope: Scope) -> list[WebhookRow]:
+    """Return the webhooks of a scope with their hospitals, by its name, the oldest first."""
+    query = select(WebhookRow).join(WebhookRow.tenant).options(contains_eager(WebhookRow.tenant))
+    order = (TenantRow.name, WebhookRow.url.is_not(None), WebhookRow.created_at, WebhookRow.id)
+    return list(session.scalars(query.where(scope.holds(WebhookRow.tenant_id)).order_by(*order)))
+
+
+def webhook_in(
+    session: Session, scope: Scope, webhook_id: UUID, *, is_locked: bool = False
+) -> WebhookRow:
+    """Return a webhook of a scope with its hospital; locked to be changed.
+
+    Raises:
+        UnknownWebhook: there is none, or it is outside.
+    """
+    query = select(WebhookRow).where(scope.holds(WebhookRow.tenant_id))
+    query = query.options(joinedload(WebhookRow.tenant))
+    query = query.with_for_update(of=WebhookRow) if is_locked else query
+    return _found(session, webhook_id, query)
 
 
 def webhook_for(session: Session, tenant_id: UUID, webhook_id: UUID) -> WebhookRow:

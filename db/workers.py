@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from db.clock import from_now
 from db.drains import forget_drains
+from db.scope import EVERYTHING, Scope
 from db.tables import DrainRow, JobRow, WorkerRow
 from hilum.workers import LOST_S, RESTING, WorkerState
 
@@ -131,19 +132,18 @@ def count_live(session: Session) -> int:
     return session.scalars(select(func.count()).where(*_live(), may_take)).one()
 
 
-def known_workers(session: Session, tenant_id: UUID | None = None) -> list[Seen]:
+def known_workers(session: Session, scope: Scope = EVERYTHING) -> list[Seen]:
     """Return the workers that live or were lost within a day, by name.
 
     Args:
         session: one transaction.
-        tenant_id: whose jobs may be told of; None tells of all.
+        scope: whose jobs may be told of.
     """
     lost = WorkerRow.seen_at < from_now(-LOST_S)
     state = case((lost, WorkerState.LOST.value), else_=WorkerRow.state)
-    own = () if tenant_id is None else (JobRow.tenant_id == tenant_id,)
-    job_id = select(JobRow.id).where(JobRow.id == WorkerRow.job_id, *own).scalar_subquery()
+    own = select(JobRow.id).where(JobRow.id == WorkerRow.job_id, scope.holds(JobRow.tenant_id))
     query = (
-        select(WorkerRow, state, job_id, DrainRow)
+        select(WorkerRow, state, own.scalar_subquery(), DrainRow)
         .outerjoin(DrainRow, DrainRow.worker == WorkerRow.name)
         .where(WorkerRow.stopped_at.is_(None))
         .order_by(*BY_NAME)

@@ -5,10 +5,12 @@ A process that dies while it writes leaves files that no row knows. They are fou
 looking through the store, which holds millions of others.
 """
 
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import and_, delete, exists, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from db.clock import from_now
@@ -38,6 +40,17 @@ def end_writing(session: Session, prefix: str) -> None:
     ended = delete(WritingRow).where(WritingRow.prefix == prefix)
     # Nobody looks at its row after this; to find it in memory takes longer than to delete it.
     session.execute(ended.execution_options(synchronize_session=False))
+
+
+def leave_to_upkeep(session: Session, prefixes: Iterable[str]) -> None:
+    """Note files that no row names any more, in the transaction that ceases to name them."""
+    abandoned_at = {"abandoned_at": func.now()}
+    rows = [{"prefix": prefix, "begun_at": func.now()} | abandoned_at for prefix in prefixes]
+    session.execute(
+        insert(WritingRow)
+        .values(rows)
+        .on_conflict_do_update(index_elements=[WritingRow.prefix], set_=abandoned_at)
+    )
 
 
 def put_off(session: Session, prefix: str) -> None:

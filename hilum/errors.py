@@ -16,7 +16,8 @@ HilumError
 │   │   ├── InvalidRequest, UnknownPipeline, UnknownNetwork, NetworkExists, UnsafeCallback
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
-│   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, WebhookDisabled
+│   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, UnknownPurge
+│   │   ├── WebhookDisabled
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads
 │   │   └── WrongTusVersion
@@ -415,6 +416,12 @@ class UnknownUser(RequestError):
     """Nobody has this name."""
 
     code = "unknown_user"
+
+
+class UnknownPurge(RequestError):
+    """Nothing was purged under this id."""
+
+    code = "unknown_purge"
 
 
 class BatchClosed(RequestError):

@@ -45,7 +45,7 @@ def stream_volume(mask: BinaryIO, slices: Iterable[NDArray[np.int16]]) -> Iterat
     yield deflate.compress(_volume_header(mask))
     for one in slices:
         # NIfTI has x fastest, as rows of an image in memory.
-        yield deflate.compress(np.ascontiguousarray(one, "<i2"))
+        yield deflate.compress(np.ascontiguousarray(one, "<i2").data)
     yield deflate.flush()
 
 

@@ -21,6 +21,9 @@ from hilum.errors import StorageFull, StorageUnavailable, UnusableStorage
 CHUNK = 1024 * 1024
 """Bytes copied at a time; a study of any size costs this much memory."""
 
+MKDIR_TRIES = 3
+"""Times that a folder may vanish while another is made in it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -94,7 +97,7 @@ class StudyStore:
     def _put_local(self, source: BinaryIO, key: str) -> StoredFile | None:
         # fsspec's own commit moves from /tmp, which across disks is a copy and not atomic.
         path = Path(self.path(key))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         part = path.with_name(f".{uuid4().hex}.part")
         try:
             with part.open("xb") as target:
@@ -186,6 +189,9 @@ class StudyStore:
             StorageUnavailable: a remote store does not answer, or kept some of it.
         """
         path = self.path(prefix)
+        if self.is_local:
+            _remove_folder(Path(path), Path(self.root))
+            return
         with bucket.answered(prefix), suppress(FileNotFoundError):
             self.filesystem.rm(path, recursive=True)
         if not bucket.is_s3(self.filesystem):
@@ -196,6 +202,28 @@ class StudyStore:
             kept = self.filesystem.find(path)
         if kept:
             raise StorageUnavailable(f"The store kept {len(kept)} files that were to be removed.")
+
+    def holds(self, prefix: str) -> bool:
+        """Whether anything is kept under a prefix, files half written among it.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer.
+        """
+        path = self.path(prefix)
+        with bucket.answered(prefix):
+            begun = bucket.is_s3(self.filesystem) and bucket.uploads_under(self.filesystem, path)
+            return bool(begun or self.filesystem.exists(path))
+
+    def folders(self, prefix: str) -> list[str]:
+        """Return the names right under a prefix; none where nothing is there.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer.
+        """
+        with bucket.answered(prefix), suppress(FileNotFoundError):
+            found = self.filesystem.ls(self.path(prefix), detail=False)
+            return [str(path).rstrip("/").rpartition("/")[2] for path in found]
+        return []
 
     def check(self) -> None:
         """Make sure that a remote store is there.
@@ -231,6 +259,27 @@ def check_free(folder: Path, *, needed: int, min_free_mb: int) -> None:
         raise StorageFull(
             f"The disk has {free // 1024**2} MiB free, this needs {wanted // 1024**2} MiB."
         )
+
+
+def _make_folder(folder: Path) -> None:
+    for _ in range(MKDIR_TRIES):
+        # One above it that was empty may be taken away between two steps.
+        with suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_folder(folder: Path, root: Path) -> None:
+    # Another process may take away the same at this moment: what it took is no trouble here, but what
+    # it has not come to yet is still there.
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder) if folder.is_dir() else folder.unlink()
+    # The folder above bears the UID of a study.
+    if folder.parent != root:
+        with suppress(OSError):
+            folder.parent.rmdir()
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> tuple[str, int]:

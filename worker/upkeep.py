@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What keeps the queue from losing anything: taking back, ringing again, sweeping, every few seconds.
 
+It also takes away what hospitals keep no longer, a little at a time.
+
 It asks the database and the broker anew each time and keeps nothing in mind, so it may be killed at
 any moment, and two that run at once do no harm.
 """
@@ -19,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.claims import take_back_overdue
 from db.regrades import regrade_more
+from db.retention import purge_overdue
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
@@ -55,6 +58,7 @@ def keep_up_until(
         ]
         if all(is_kept_up):
             _try(partial(tell, sessions))
+        _try(partial(purge_old, sessions))
         _try(partial(sweep, sessions, store, settings))
         _try(partial(regrade, sessions))
         _try(partial(forget, sessions))
@@ -115,6 +119,12 @@ def sweep(sessions: Sessions, store: StudyStore, settings: Settings) -> None:
         with sessions.begin() as session:
             end_writing(session, prefix)
         log.info("files.swept", prefix=prefix)
+
+
+def purge_old(sessions: Sessions) -> None:
+    """Take away a few studies that their hospitals keep no longer; the sweep takes their files."""
+    for step in purge_overdue(sessions):
+        log.info("studies.purged", purge_id=str(step.purge_id), studies=step.studies)
 
 
 def regrade(sessions: Sessions) -> None:

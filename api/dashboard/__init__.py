@@ -3,7 +3,8 @@
 
 from typing import Any, Final
 
-from flask import Blueprint, g, redirect, url_for
+from apiflask import APIBlueprint
+from flask import g, redirect, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response
 
@@ -12,19 +13,38 @@ from api.dashboard.bulk import bulk
 from api.dashboard.case import case
 from api.dashboard.case_files import case_files
 from api.dashboard.cases import cases
+from api.dashboard.compare import compare
 from api.dashboard.feedback import feedback
 from api.dashboard.filters import filters
+from api.dashboard.insights import insights
+from api.dashboard.queue import queue
+from api.dashboard.send import send
 from api.person import FORM_FIELD, check_form, form_token, person, recognise
 from hilum import __version__
 from hilum.people import Permission
 
-dashboard = Blueprint("dashboard", __name__)
+dashboard = APIBlueprint("dashboard", __name__, enable_openapi=False)
 
-PAGES: Final = (cases, bulk, case_files, filters, case, feedback, admin)
+PAGES: Final = (
+    cases,
+    filters,
+    bulk,
+    case_files,
+    case,
+    compare,
+    feedback,
+    send,
+    queue,
+    insights,
+    admin,
+)
 """A blueprint for each noun."""
 
 MENU: Final = (
     ("dashboard.cases.index", "Cases", Permission.SEE),
+    ("dashboard.send.page", "Send", Permission.SEND),
+    ("dashboard.queue.index", "Queue", Permission.OPERATE),
+    ("dashboard.insights.index", "Insights", Permission.SEE),
     ("dashboard.admin.home", "Admin", Permission.ADMINISTER),
 )
 """What the menu leads to: the view, its name, and who has it in their menu."""

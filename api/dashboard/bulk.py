@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, render_template, request
+from apiflask import APIBlueprint
+from flask import render_template, request
 
 from api.auth import Access
 from api.dashboard.lines import Line, lines_of, sight
@@ -21,7 +22,7 @@ from hilum.errors import HilumError, InvalidRequest
 from hilum.jobs import Priority
 from hilum.people import Permission
 
-bulk = Blueprint("bulk", __name__, url_prefix="/cases")
+bulk = APIBlueprint("bulk", __name__, url_prefix="/cases", enable_openapi=False)
 
 MOST: Final = LARGEST_PAGE
 """Cases of one form; a page has fewer."""

@@ -6,14 +6,18 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import UUID
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import Response, make_response, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.auth import Access
+from api.dashboard.compare import others_than
 from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
+from api.dashboard.slices import share_by_slice
+from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
 from api.deeds import act
 from api.orders import networks_for
@@ -31,7 +35,7 @@ from hilum.errors import InvalidRequest
 from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-case = Blueprint("case", __name__, url_prefix="/cases/<uuid:job_id>")
+case = APIBlueprint("case", __name__, url_prefix="/cases/<uuid:job_id>", enable_openapi=False)
 
 DONE: Final[Mapping[Deeds, Action]] = {
     Deeds.CANCEL: Action.JOB_CANCELLED,
@@ -55,8 +59,11 @@ def show(job_id: UUID) -> str:
             "job": job,
             "outlook": look_ahead(session, job),
             "report": report,
+            "viewer": viewer_of(row) if row else None,
             "reasons": Reasons.of(session, report) if report else None,
+            "shares": share_by_slice(report) if report else [],
             "opinions": opinions_on(session, row) if row else None,
+            "others": others_than(session, job_id) if row else None,
             "bars": waterfall(job),
             "events": job_events(session, job_id),
             "deliveries": list_deliveries(session, job_id),

@@ -4,7 +4,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from flask import Blueprint, Response, request
+from apiflask import APIBlueprint
+from flask import Response, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
@@ -20,7 +21,7 @@ from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
 
-case_files = Blueprint("case_files", __name__, url_prefix="/cases")
+case_files = APIBlueprint("case_files", __name__, url_prefix="/cases", enable_openapi=False)
 
 Columns = Mapping[str, Callable[[Line], Any]]
 

@@ -4,7 +4,8 @@
 from http import HTTPStatus
 from typing import Any, Final
 
-from flask import Blueprint, Response, make_response, render_template, request
+from apiflask import APIBlueprint
+from flask import Response, make_response, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
@@ -21,7 +22,7 @@ from hilum.grading import Grade, Verdict
 from hilum.jobs import Priority, State
 from hilum.people import Permission
 
-cases = Blueprint("cases", __name__, url_prefix="/cases")
+cases = APIBlueprint("cases", __name__, url_prefix="/cases", enable_openapi=False)
 
 FIXED: Final = {
     "states": list(State),

@@ -5,7 +5,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -28,7 +29,7 @@ from db.users import blame, digest, find_user, forgive, invited, new_token, set_
 from hilum.audit import Action
 from hilum.errors import InvalidRequest, WrongPassword
 
-door = Blueprint("door", __name__)
+door = APIBlueprint("door", __name__, enable_openapi=False)
 
 MOST_TRIES: Final = 20
 """Sign-ins of one address in a minute: a ward behind one address gets in, a list of passwords does not."""

@@ -3,10 +3,11 @@
 
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import ClassVar, Final
 from uuid import UUID
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -21,7 +22,9 @@ from hilum.errors import InvalidRequest
 from hilum.grading import Verdict
 from hilum.people import Permission
 
-feedback = Blueprint("feedback", __name__, url_prefix="/cases/<uuid:job_id>/feedback")
+feedback = APIBlueprint(
+    "feedback", __name__, url_prefix="/cases/<uuid:job_id>/feedback", enable_openapi=False
+)
 
 RIGHT: Final = "right"
 WRONG: Final = "wrong"
@@ -39,6 +42,7 @@ class Opinions:
         own: what the one who is signed in said last; None where nothing.
         may_judge: whether they may say something.
         may_read: whether they may read comments, which may name the patient.
+        longest: characters of a comment.
     """
 
     report: ReportRow
@@ -47,6 +51,7 @@ class Opinions:
     own: FeedbackRow | None
     may_judge: bool
     may_read: bool
+    longest: ClassVar[int] = LONGEST_COMMENT
 
     @property
     def others(self) -> list[str]:
@@ -101,7 +106,7 @@ def give(job_id: UUID) -> Response | str:
 
 
 def _page(opinions: Opinions) -> str:
-    return render_template("dashboard/feedback.html", opinions=opinions, longest=LONGEST_COMMENT)
+    return render_template("dashboard/feedback.html", opinions=opinions)
 
 
 def _report(session: Session, job_id: UUID) -> ReportRow:

@@ -6,7 +6,8 @@ from typing import Final
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from flask import Blueprint, redirect, request, url_for
+from apiflask import APIBlueprint
+from flask import redirect, request, url_for
 from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response
 
@@ -17,7 +18,7 @@ from db.saved_filters import forget_filter, move_to_front, save_filter
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
 
-filters = Blueprint("filters", __name__, url_prefix="/cases/filters")
+filters = APIBlueprint("filters", __name__, url_prefix="/cases/filters", enable_openapi=False)
 
 LONGEST_NAME: Final = 60
 LONGEST_QUERY: Final = 2000

@@ -14,3 +14,11 @@ document.addEventListener("submit", (event) => {
 addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form button").forEach((one) => { one.disabled = false; });
 });
+
+// What is wider than its place is scrolled by keys, once it can have the focus.
+const widths = new ResizeObserver((seen) => seen.forEach(({ target }) => {
+  if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+  else target.removeAttribute("tabindex");
+}));
+document.querySelectorAll(".wide").forEach((one) => widths.observe(one));
+document.addEventListener("htmx:after:swap", () => document.querySelectorAll(".wide").forEach((one) => widths.observe(one)));

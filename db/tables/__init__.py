@@ -10,6 +10,7 @@ from db.tables.feedback import FeedbackRow
 from db.tables.jobs import ArtifactRow, JobEventRow, JobRow
 from db.tables.outgoing import OPEN, OutgoingRow
 from db.tables.pauses import DrainRow, PauseRow
+from db.tables.purges import PurgedRow, PurgeRow
 from db.tables.reports import FindingRow, ReportRow
 from db.tables.saved_filters import SavedFilterRow
 from db.tables.studies import InstanceRow, SeriesRow, StudyRow
@@ -41,6 +42,8 @@ __all__ = [
     "NoticeRow",
     "OutgoingRow",
     "PauseRow",
+    "PurgeRow",
+    "PurgedRow",
     "ReportRow",
     "Row",
     "SavedFilterRow",

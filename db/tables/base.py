@@ -16,6 +16,7 @@ from sqlalchemy.orm import DeclarativeBase
 from hilum.destinations import DeliveryState
 from hilum.jobs import Priority, State
 from hilum.people import Role
+from hilum.retention import Reason
 from hilum.workers import WorkerState
 
 
@@ -58,5 +59,6 @@ class Row(DeclarativeBase):
         Priority: _as_text(Priority),
         DeliveryState: _as_text(DeliveryState),
         WorkerState: _as_text(WorkerState),
+        Reason: _as_text(Reason),
         Role: _as_text(Role),
     }

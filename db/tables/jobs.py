@@ -143,6 +143,21 @@ class JobRow(Row):
             "state",
             postgresql_where=text("state NOT IN ('queued', 'running')"),
         ),
+        # The newest of those that went wrong; counted without a look at their rows.
+        Index(
+            "ix_jobs_troubled",
+            "finished_at",
+            "id",
+            postgresql_include=["tenant_id", "state"],
+            postgresql_where=text("state IN ('failed', 'quarantined')"),
+        ),
+        # What was done lately, and by whom, without a look at their rows.
+        Index(
+            "ix_jobs_done",
+            "finished_at",
+            postgresql_include=["tenant_id", "worker", "slice_count", "started_at"],
+            postgresql_where=text("state = 'succeeded'"),
+        ),
         Index("ix_jobs_leases", "lease_until", postgresql_where=text("state = 'running'")),
         Index(
             "ix_jobs_recent",

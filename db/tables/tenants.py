@@ -29,6 +29,8 @@ class TenantRow(Row):
     """Most of all its studies together, as they were sent."""
     max_requests: Mapped[int | None]
     """Most in a minute, by all of its keys."""
+    keep_days: Mapped[int | None]
+    """Days after its arrival that a study goes; None keeps for ever."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -195,8 +195,11 @@ def test_report_is_graded_by_those_that_new_ones_are_where_none_are_named(
     assert one.json["assessment"]["thresholds"] == strict
 
 
-def test_unknown_thresholds_are_refused_with_those_there_are(caller: Caller, finished: str) -> None:
-    refused = caller.post_json(f"/v1/reports/{finished}/regrade", {"thresholds": "lenient"})
+@pytest.mark.parametrize("version", ["lenient", "a\x00b", "\ud800", "'--"])
+def test_unknown_thresholds_are_refused_with_those_there_are(
+    caller: Caller, finished: str, version: str
+) -> None:
+    refused = caller.post_json(f"/v1/reports/{finished}/regrade", {"thresholds": version})
 
     assert refused.refusal == (422, "invalid_request")
     assert MOSMED.version in refused.json["detail"]

@@ -84,7 +84,7 @@ def test_every_view_of_one_job_is_404_for_another_hospital(
 
     refusals = {each: call(stranger.client, *each, headers).refusal for each in about_one}
 
-    assert len(refusals) == 29
+    assert len(refusals) == 30
     assert {status for status, _ in refusals.values()} == {404}
     assert caller.get(f"/v1/jobs/{finished}").json["state"] == "succeeded"
 

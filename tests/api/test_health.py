@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from api import create_app
 from api.parts import EXTENSION
+from db.pauses import pause_queue
 from db.session import Sessions
 from db.tables import TenantRow
 from hilum.settings import Settings
@@ -66,6 +67,20 @@ def test_server_whose_jobs_nobody_takes_is_not_ready_and_says_for_how_long(
     assert list(ready.json["errors"]) == ["workers"]
     assert re.search(r"taken \d+ s ago, expected at most 60 s: none was taken ever", ready.text)
     assert live.status == 200
+
+
+def test_server_whose_queue_a_person_has_paused_is_ready_and_says_so(
+    anyone: Caller, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+        let_time_pass(session, 90)
+        pause_queue(session, None, by="user ada", reason="The power is cut.")
+
+    answer = anyone.get("/health/ready")
+
+    assert (answer.status, answer.json["paused"]) == (200, True)
+    assert "power" not in answer.text
 
 
 def test_server_waits_as_long_for_its_workers_as_its_settings_say(

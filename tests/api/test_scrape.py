@@ -13,6 +13,7 @@ from api import create_app
 from api.parts import EXTENSION
 from db.changes import cancel_job
 from db.claims import give_back
+from db.pauses import pause_queue
 from db.session import Sessions
 from db.tables import TenantRow
 from db.upkeep import note_upkeep
@@ -98,6 +99,21 @@ def test_stall_is_told(anyone: Caller, sessions: Sessions, tenant: TenantRow) ->
 
     assert values(text, "hilum_queue_stalled") == {(): 1}
     assert values(text, "hilum_last_claim_seconds") == {}
+
+
+def test_paused_queue_is_told_and_is_no_stall(
+    anyone: Caller, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+        let_time_pass(session, 90)
+        for whose in (None, tenant.id):
+            pause_queue(session, whose, by="user ada", reason="The power is cut.")
+
+    text = anyone.get("/metrics").text
+
+    assert values(text, "hilum_queue_stalled") == {(): 0}
+    assert values(text, "hilum_queue_paused") == {("everything",): 1, ("hospitals",): 1}
 
 
 def test_workers_are_told_by_state_and_device_with_their_load(

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import select, text
 
+from cli.account import account
 from cli.main import hilum
 from db.audit import append
 from db.session import Sessions
@@ -75,7 +76,7 @@ def test_verify_prints_what_is_to_be_kept_elsewhere(command: Command, sessions: 
         sixth, last = (session.get_one(AuditRow, number) for number in (6, 7))
     assert (found.exit_code, found.stdout) == (0, f"6 {sixth.sha256}\n")
     assert (last.action, last.detail) == (Action.AUDIT_VERIFIED, {"entries": 6, "is_whole": True})
-    assert last.by.startswith("cli:")
+    assert last.by.startswith("command ")
 
 
 @pytest.mark.usefixtures("log")
@@ -145,3 +146,42 @@ def test_export_is_in_the_log(export: Path, sessions: Sessions) -> None:
 @pytest.mark.parametrize("options", [("--head", "ab"), ("--count", "3"), ("--part",)])
 def test_half_a_question_is_refused(command: Command, options: tuple[str, ...]) -> None:
     assert command("audit", "verify", *options).exit_code == 2
+
+
+def test_what_commands_change_is_in_the_log_without_its_secrets(
+    command: Command, sessions: Sessions, tmp_path: Path
+) -> None:
+    secret = tmp_path / "authorization"
+    secret.write_text("Bearer very-secret")
+    stow = ("--stow", "https://archive.example/dicom", "--authorization", secret)
+
+    said = [
+        command("tenants", "add", "ward"),
+        command("tenants", "quota", "ward", "--jobs", 5),
+        command("tenants", "deidentify", "ward"),
+        command("keys", "new", "ward", "--label", "pacs"),
+        command("keys", "revoke", "ward", "--label", "pacs"),
+        command("destinations", "add", "archive", "ward", *stow),
+        command("destinations", "remove", "archive", "ward"),
+        command("users", "add", "ada", "--role", "admin"),
+        command("users", "disable", "ada"),
+    ]
+
+    assert [one.exit_code for one in said] == [0] * len(said), [one.output for one in said]
+    with sessions.begin() as session:
+        rows = session.scalars(select(AuditRow).order_by(AuditRow.id)).all()
+        told = json.dumps([row.detail for row in rows])
+    assert [row.action for row in rows] == [
+        "tenant.added",
+        "tenant.changed",
+        "tenant.changed",
+        "key.made",
+        "key.revoked",
+        "destination.changed",
+        "destination.changed",
+        "user.added",
+        "user.changed",
+    ]
+    assert {row.by for row in rows} == {account()}
+    assert "secret" not in told
+    assert said[3].stdout.strip() not in told

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from db.session import Sessions
-from db.tables import TenantRow, WebhookRow
+from db.tables import AuditRow, TenantRow, WebhookRow
 from db.tenants import list_keys, policy_of, tenant_of_key
 from db.titles import list_titles
 from db.webhooks import add_webhook, change_webhook
@@ -49,6 +49,72 @@ def test_workers_are_listed_with_what_they_run(
     assert [worker["name"] for worker in printed] == ["ward-3:17", "ward-4:9"]
     assert [worker["job_id"] for worker in printed] == [str(job.id), None]
     assert printed[0]["gpu_utilisation"] == pytest.approx(0.5)
+
+
+def test_queue_is_paused_shown_and_resumed_and_each_is_in_the_audit_log(
+    command: Command, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        queue_job(session, tenant.id)
+
+    paused = [
+        command("queue", "pause", "--tenant", tenant.name, "--reason", "CT is moved.")
+        for _ in range(2)
+    ]
+    shown, document = command("queue", "show"), command("queue", "show", "--json")
+    resumed = [command("queue", "resume", "--tenant", tenant.name) for _ in range(2)]
+
+    said = [one.stderr.strip() for one in (*paused, *resumed)]
+    name = f"The queue of {tenant.name}"
+    assert said == [
+        f"{name} is paused.",
+        f"{name} was already paused.",
+        f"{name} goes on.",
+        f"{name} was not paused.",
+    ]
+    assert "CT is moved." in shown.stdout
+    found = json.loads(document.stdout)
+    assert [(one["tenant"], one["reason"]) for one in found["pauses"]] == [
+        (tenant.name, "CT is moved.")
+    ]
+    [line] = found["waiting"]
+    assert (line["tenant"], line["jobs"], line["paused"]) == (tenant.name, 1, True)
+    with sessions.begin() as session:
+        rows = session.scalars(select(AuditRow).order_by(AuditRow.id)).all()
+    assert [(row.action, row.tenant_id) for row in rows] == [
+        ("queue.paused", tenant.id),
+        ("queue.resumed", tenant.id),
+    ]
+    assert all(row.by.startswith("command ") for row in rows)
+
+
+@pytest.mark.usefixtures("sessions")
+def test_whole_queue_is_paused_for_a_reason(command: Command) -> None:
+    without = command("queue", "pause")
+    paused = command("queue", "pause", "--reason", "Power cut.")
+
+    assert without.exit_code == 2
+    assert paused.stderr.strip() == "The queue is paused."
+    assert "Power cut." in command("queue", "show").stdout
+
+
+def test_worker_is_drained_and_resumed_by_name(command: Command, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        heartbeat(session, make_worker("ward-3:17"), Work(), Load())
+
+    drained, listed = command("workers", "drain", "ward-3:17"), command("workers", "list")
+    resumed, unknown = (command("workers", "resume", name) for name in ("ward-3:17", "who:1"))
+
+    assert drained.stderr.strip() == "ward-3:17 takes no more jobs."
+    assert "drained" in listed.stdout
+    assert resumed.stderr.strip() == "ward-3:17 takes jobs again."
+    assert (unknown.exit_code, "[unknown_worker]" in unknown.stderr) == (1, True)
+    with sessions.begin() as session:
+        rows = session.execute(select(AuditRow.action, AuditRow.subject).order_by(AuditRow.id))
+    assert rows.all() == [
+        ("queue.worker_drained", "ward-3:17"),
+        ("queue.worker_released", "ward-3:17"),
+    ]
 
 
 @pytest.mark.usefixtures("sessions")

@@ -7,20 +7,24 @@ from sqlalchemy import Engine, text
 
 from cli import checks
 from cli.checks import (
-    Check,
-    Health,
-    check_database,
+    check_memory,
     check_networks,
     check_queue,
     check_scripts,
     check_storage,
     check_timeouts,
-    check_upkeep,
 )
 from cli.main import hilum
+from db.drains import drain_worker
+from db.health import check_pauses, check_upkeep
+from db.pauses import pause_queue
 from db.session import Sessions
+from db.tables import TenantRow
 from db.upkeep import note_upkeep
+from db.workers import Load, Work, heartbeat
+from hilum.health import Check, Health
 from hilum.settings import Settings
+from tests.db.test_workers import make_worker
 
 
 def by_name(found: object) -> dict[str, Check]:
@@ -52,10 +56,29 @@ def test_a_sound_installation_passes(settings: Settings) -> None:
     }
 
 
+def test_doctor_says_what_is_paused_by_whom_and_who_is_drained(
+    engine: Engine, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        pause_queue(session, tenant.id, by="user otto", reason="The scanner is moved.")
+        heartbeat(session, make_worker("ward-3:17"), Work(), Load())
+        drain_worker(session, "ward-3:17", by="user ada")
+
+    found = by_name(check_pauses(engine))
+
+    assert {name: check.health for name, check in found.items()} == {
+        "paused": Health.WARN,
+        "drained": Health.WARN,
+    }
+    for word in (tenant.name, "user otto", "The scanner is moved."):
+        assert word in found["paused"].detail
+    assert "ward-3:17" in found["drained"].detail
+
+
 def test_a_database_that_is_away_is_told_without_its_password(settings: Settings) -> None:
     away = changed(settings, database_url="postgresql://hilum:geheim@127.0.0.1:9/hilum")
 
-    found = by_name(check_database(away))
+    found = by_name(check_memory(away))
 
     assert found["database"].health is Health.FAIL
     assert "geheim" not in found["database"].detail
@@ -67,7 +90,7 @@ def test_an_empty_database_lacks_its_migrations(settings: Settings, engine: Engi
         connection.exec_driver_sql("CREATE DATABASE doctor_empty")
     empty = settings.database_url.replace("/hilum?", "/doctor_empty?")
 
-    found = by_name(check_database(changed(settings, database_url=empty)))
+    found = by_name(check_memory(changed(settings, database_url=empty)))
 
     assert found["database"].health is Health.OK
     assert found["migrations"].health is Health.FAIL
@@ -159,15 +182,15 @@ def test_scripts_that_pages_lack_are_named_with_what_to_do() -> None:
 
 
 def test_upkeep_is_missed_where_there_is_none_and_where_it_stopped(
-    settings: Settings, sessions: Sessions
+    engine: Engine, sessions: Sessions
 ) -> None:
-    [never] = check_upkeep(settings)
+    [never] = check_upkeep(engine)
     with sessions.begin() as session:
         note_upkeep(session, "gpu-1:17")
-    [lately] = check_upkeep(settings)
+    [lately] = check_upkeep(engine)
     with sessions.begin() as session:
         session.execute(text("UPDATE upkeep SET seen_at = now() - interval '5 minutes'"))
-    [late] = check_upkeep(settings)
+    [late] = check_upkeep(engine)
 
     assert [one.health for one in (never, lately, late)] == [Health.WARN, Health.OK, Health.WARN]
     assert "hilum beat" in late.detail

@@ -6,7 +6,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.feedback import LONGEST_COMMENT, Word, newest_words, say, words_on
-from db.reports import regrade_report, report_for
+from db.regrades import regrade_report
+from db.reports import report_for
 from db.session import Sessions
 from db.tables import FeedbackRow, ReportRow, TenantRow
 from db.users import add_user

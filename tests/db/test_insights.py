@@ -150,7 +150,7 @@ def test_cases_of_another_hospital_are_not_counted(session: Session, tenant: Ten
 
     assert [count.n for count in cases_by_day(session, own, zone="UTC")] == [1]
     assert [speed.n for speed in speeds(session, own) if speed.worker is None] == [1]
-    assert sum(bar.n for bar in lesion_shares(session, own)) == 1
+    assert sum(bar.n for bar in lesion_shares(session, own, MOSMED)) == 1
 
 
 # ── Speed ─────────────────────────────────────────────────────────────────────────────────────
@@ -254,7 +254,7 @@ def test_shares_fall_into_the_bar_that_begins_at_them(session: Session, tenant: 
     for share in (0.0, 0.004, 0.005, 0.25, 0.2499, 1.0):
         case(session, tenant, share)
 
-    bars = [bar for bar in lesion_shares(session, MARCH) if bar.n]
+    bars = [bar for bar in lesion_shares(session, MARCH, MOSMED) if bar.n]
 
     assert bars == [
         Bar(0.0, 0.005, 2),
@@ -333,5 +333,5 @@ def test_words_of_another_hospital_or_time_do_not_count(
 def test_nothing_at_all_has_no_figures(session: Session) -> None:
     assert cases_by_day(session, MARCH, zone="UTC") == []
     assert speeds(session, MARCH) == waits(session, MARCH) == failures(session, MARCH) == []
-    assert sum(bar.n for bar in lesion_shares(session, MARCH)) == 0
+    assert sum(bar.n for bar in lesion_shares(session, MARCH, MOSMED)) == 0
     assert agreements(session, MARCH) == [Agreement(None, None, None, {}, 0)]

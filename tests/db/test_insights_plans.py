@@ -15,6 +15,7 @@ from db.insights import Asked, cases_by_day, failures, lesion_shares, speeds, wa
 from db.scope import EVERYTHING, Scope
 from db.session import Sessions
 from db.tables import TenantRow
+from hilum.grading import MOSMED
 from tests.db.factories import finished_job
 from tests.db.test_plans import recorded
 
@@ -29,7 +30,10 @@ COVERED: dict[str, tuple[Ask, str]] = {
         "ix_reports_tenant_created",
     ),
     "speeds": (speeds, "ix_reports_tenant_created"),
-    "lesion shares": (lesion_shares, "ix_reports_tenant_created"),
+    "lesion shares": (
+        lambda session, asked: lesion_shares(session, asked, MOSMED),
+        "ix_reports_tenant_created",
+    ),
     "waits": (waits, "ix_jobs_served"),
     "failures": (failures, "ix_jobs_failures"),
 }

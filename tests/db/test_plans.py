@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 
 from db.admission import count_live_jobs, stored_bytes
+from db.attempts import attempts
 from db.batches import (
     BatchFilter,
     Wish,
@@ -37,6 +38,7 @@ from db.dicomweb import (
     search_series,
     search_studies,
 )
+from db.drains import drain_worker, release_worker
 from db.jobs import (
     JobFilter,
     count_jobs_after,
@@ -45,6 +47,7 @@ from db.jobs import (
     job_for,
     list_jobs,
 )
+from db.lines import running_jobs, waiting_lines
 from db.notices import (
     NoticeFilter,
     list_notices,
@@ -55,6 +58,7 @@ from db.notices import (
 from db.outgoing import count_outgoing
 from db.outlook import look_ahead
 from db.pages import Page
+from db.pauses import list_pauses
 from db.queue import count_by_state, count_tried_before, depths, flow
 from db.regrades import count_otherwise, foretell, regrade_report
 from db.reports import ReportFilter, artifact_for, list_reports, report_for
@@ -70,13 +74,24 @@ from db.studies import (
 )
 from db.tables import BatchRow, DeliveryRow, JobRow, NoticeRow, TenantRow, WebhookRow
 from db.tenants import new_key, tenant_of_key
+from db.throughput import throughput
+from db.troubles import NEWEST_FIRST, count_troubled, list_troubled
 from db.turns import Rules, count_due, longest_wait_s, take_turn
 from db.webhooks import add_webhook, list_webhooks
-from db.workers import count_live, known_workers, live_workers
+from db.workers import (
+    Load,
+    Work,
+    count_live,
+    forget_workers,
+    heartbeat,
+    known_workers,
+    live_workers,
+)
 from hilum.dicom.matching import match_of
 from hilum.grading import MOSMED, Verdict
 from hilum.jobs import Priority, State
 from tests.db.factories import STUDY_UID, claim, finished_job, keep_study, queue_job
+from tests.db.test_workers import make_worker
 
 NOW = datetime.now(UTC)
 STRICT = replace(MOSMED, version="strict-1")
@@ -117,6 +132,19 @@ def full_batch(case: Case) -> BatchRow:
     return batch
 
 
+def waiting_line(case: Case) -> object:
+    """Look at a queue in which somebody waits."""
+    queue_job(case.session, case.tenant_id)
+    return waiting_lines(case.session, Scope.of(case.tenant_id))
+
+
+def drain_and_release(case: Case) -> None:
+    heartbeat(case.session, make_worker("ward-3:17"), Work(), Load())
+    drain_worker(case.session, "ward-3:17", by="ada")
+    release_worker(case.session, "ward-3:17")
+    forget_workers(case.session)
+
+
 def cancelled_job(case: Case) -> JobRow:
     job = queue_job(case.session, case.tenant_id)
     return cancel_job(case.session, case.tenant_id, job.id)
@@ -147,6 +175,9 @@ LISTS: dict[str, Ask] = {
     ),
     "batches": lambda c: list_batches(c.session, c.tenant_id, BatchFilter(), Page()),
     "studies of DICOMweb": lambda c: search_studies(c.session, dicomweb(c)),
+    "what went wrong": lambda c: list_troubled(
+        c.session, Scope.of(c.tenant_id), Page(sort=NEWEST_FIRST)
+    ),
     "cases": lambda c: list_cases(c.session, SEES_ALL, CaseFilter(), Page(sort="-received")),
     "cases of a hospital": lambda c: list_cases(
         c.session, sight_of(c), CaseFilter(), Page(sort="-received")
@@ -230,6 +261,13 @@ QUESTIONS: dict[str, Ask] = {
     "jobs by state": lambda c: count_by_state(c.session),
     "jobs tried before": lambda c: count_tried_before(c.session),
     "whether jobs are taken": lambda c: flow(c.session),
+    "what waits by hospital": waiting_line,
+    "what runs": lambda c: running_jobs(c.session, Scope.of(c.tenant_id)),
+    "what was done": lambda c: throughput(c.session, Scope.of(c.tenant_id)),
+    "how many went wrong": lambda c: count_troubled(c.session, Scope.of(c.tenant_id)),
+    "how jobs were tried": lambda c: attempts(c.session, [c.job.id]),
+    "what is paused": lambda c: list_pauses(c.session, Scope.of(c.tenant_id)),
+    "drain": drain_and_release,
     "deliveries by state": lambda c: count_outgoing(c.session, DeliveryRow),
     "notices by state": lambda c: count_outgoing(c.session, NoticeRow),
     "live workers": lambda c: live_workers(c.session),

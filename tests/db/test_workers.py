@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
+from db.scope import EVERYTHING, Scope
 from db.session import Sessions
 from db.tables import JobEventRow, JobRow, TenantRow, WorkerRow
 from db.tenants import add_tenant
@@ -142,11 +143,11 @@ def test_job_of_a_worker_is_told_to_its_own_tenant_and_to_nobody_else(
         heartbeat(session, make_worker(), Work(WorkerState.BUSY, job.id), Load())
 
         told = {
-            tenant_id: [seen.job_id for seen in known_workers(session, tenant_id)]
-            for tenant_id in (tenant.id, other.id, None)
+            scope: [seen.job_id for seen in known_workers(session, scope)]
+            for scope in (Scope.of(tenant.id), Scope.of(other.id), EVERYTHING)
         }
 
-    assert told == {tenant.id: [job.id], other.id: [None], None: [job.id]}
+    assert list(told.values()) == [[job.id], [None], [job.id]]
 
 
 def test_job_that_is_removed_leaves_its_worker_without_one(

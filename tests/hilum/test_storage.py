@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,41 @@ def test_a_prefix_is_deleted_with_all_under_it_and_may_be_absent(store: StudySto
     store.delete("x")
 
     assert files_under(store) == []
+
+
+def test_store_tells_what_is_under_a_prefix(store: StudyStore) -> None:
+    for key in ("x/1/a", "x/2/b", "xy/3"):
+        store.put(io.BytesIO(BYTES), key)
+
+    assert sorted(store.folders("x")) == ["1", "2"]
+    assert store.folders("nothing") == []
+    assert [store.holds(prefix) for prefix in ("x", "x/1", "x/1/a", "x/3", "nothing")] == [
+        *[True] * 3,
+        *[False] * 2,
+    ]
+
+
+def test_folder_that_is_left_empty_by_a_deletion_goes_too(tmp_path: Path) -> None:
+    store = StudyStore.open(f"file://{tmp_path}/store")
+    store.put(io.BytesIO(BYTES), "studies/1.2.3/one/a")
+    store.put(io.BytesIO(BYTES), "studies/1.2.3/two/a")
+
+    store.delete("studies/1.2.3/one")
+    assert store.folders("studies") == ["1.2.3"]
+    store.delete("studies/1.2.3/two")
+
+    assert store.folders("studies") == []
+
+
+def test_two_that_delete_the_same_at_once_leave_nothing(tmp_path: Path) -> None:
+    store = StudyStore.open(f"file://{tmp_path}/store")
+    for number in range(300):
+        store.put(io.BytesIO(b"slice"), f"x/{number % 7}/{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(store.delete, ["x"] * 4))
+
+    assert not store.holds("x")
 
 
 def test_a_nearly_full_disk_refuses_and_says_by_how_much(tmp_path: Path) -> None:

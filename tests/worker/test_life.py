@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from structlog.testing import capture_logs
 
 from cli.system import free_port
 from db.claims import claim_job
+from db.drains import drain_worker, release_worker
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, WorkerRow
 from db.workers import Seen, known_workers
@@ -180,6 +182,29 @@ def test_process_that_follows_a_killed_one_takes_its_place_and_goes_on_counting(
     run_one()
     until(lambda: scrape(settings)["hilum_job_outcomes_total"] == before + 1, patience_s=5)
     assert scrape(settings)["hilum_job_wait_seconds_count"] == before + 1
+
+
+def test_drained_worker_finishes_its_job_passes_messages_on_and_goes_on_when_it_is_told(
+    worker: Popen[bytes], queue_stored: QueueStored, bell: Doorbell, sessions: Sessions
+) -> None:
+    until(lambda: workers(sessions, worker))
+    name = workers(sessions, worker)[0].row.name
+    first, second = queue_stored(network="slow"), queue_stored(network="quick")
+    bell.ring(2)
+    until(lambda: running(sessions, first))
+
+    with sessions.begin() as session:
+        drain_worker(session, name, by="user ada")
+    until(lambda: ended(sessions, first))
+
+    until(lambda: states(sessions, worker) == [WorkerState.DRAINED], patience_s=4)
+    time.sleep(2.5)
+    assert not running(sessions, second)
+    # Nobody rings again here: the message came back each time.
+    with sessions.begin() as session:
+        release_worker(session, name)
+    until(lambda: ended(sessions, second), patience_s=10)
+    until(lambda: states(sessions, worker) == [WorkerState.IDLE], patience_s=8)
 
 
 @pytest.mark.usefixtures("worker")

@@ -11,9 +11,11 @@ import pytest
 import redis
 from celery import Celery
 from sqlalchemy import select, text
+from structlog.testing import capture_logs
 
 from db.jobs import job_events
 from db.regrades import ask_regrade
+from db.retention import keep_for
 from db.session import Sessions, make_engine, make_sessions
 from db.tables import JobRow, NoticeRow, ReportRow, TenantRow, UpkeepRow, WritingRow
 from db.thresholds import add_thresholds, choose_thresholds
@@ -25,6 +27,7 @@ from hilum.jobs import QUEUE, Priority, State
 from hilum.settings import Settings
 from hilum.storage import StudyStore
 from tests.db.factories import claim, finished_job, queue_job
+from tests.db.test_removal import all_files, grow_old, keep
 from tests.db.test_workers import grow_silent, make_worker
 from tests.worker.processes import until
 from worker.celery import make_app
@@ -33,6 +36,7 @@ from worker.upkeep import (
     FEWEST_RINGS,
     forget,
     keep_up_until,
+    purge_old,
     regrade,
     ring_again,
     sweep,
@@ -365,3 +369,20 @@ def test_upkeep_that_cannot_ring_does_not_say_that_it_keeps_up(
     app.close()
     with sessions.begin() as session:
         assert since_upkeep_s(session) is None
+
+
+def test_study_past_its_time_goes_and_its_files_with_the_next_sweep(
+    sessions: Sessions, tenant: TenantRow, store: StudyStore, settings: Settings
+) -> None:
+    keep(sessions, store, tenant.id)
+    with sessions.begin() as session:
+        keep_for(session, session.get_one(TenantRow, tenant.id), 30, by="user ada")
+    grow_old(sessions, 31)
+
+    with capture_logs() as lines:
+        purge_old(sessions)
+        purge_old(sessions)
+
+    assert [(line["event"], line["studies"]) for line in lines] == [("studies.purged", 1)]
+    sweep(sessions, store, settings.model_copy(update={"lease_s": -1}))
+    assert all_files(store) == []

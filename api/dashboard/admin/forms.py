@@ -3,7 +3,7 @@
 
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from flask import redirect, request, url_for
 from werkzeug.wrappers import Response
@@ -67,11 +67,12 @@ def read_share(name: str) -> float:
     """
     text = need_line(name, longest=LONGEST_NUMBER)
     try:
-        return float(Decimal(text) / 100)
+        # Half of the world writes a comma.
+        return float(Decimal(text.replace(",", ".")) / 100)
     except ArithmeticError as error:
         raise InvalidRequest(f"The field {name} is {text!r}, expected percent.") from error
 
 
-def see(endpoint: str, **values: object) -> Response:
+def see(endpoint: str, **values: Any) -> Response:
     """Send the browser to a page, so that to load it again sends no form again."""
     return redirect(url_for(endpoint, **values), HTTPStatus.SEE_OTHER)

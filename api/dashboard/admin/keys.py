@@ -4,7 +4,8 @@
 from typing import Final
 from uuid import UUID, uuid4
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 from werkzeug.wrappers import Response
 
 from api.dashboard.admin.forms import need_line, see
@@ -16,7 +17,7 @@ from db.tenants import end_key, keys_in, make_key, tenants_in
 from hilum.audit import Action
 from hilum.errors import InvalidRequest
 
-keys = Blueprint("keys", __name__, url_prefix="/keys")
+keys = APIBlueprint("keys", __name__, url_prefix="/keys", enable_openapi=False)
 
 LONGEST_LABEL: Final = 64
 

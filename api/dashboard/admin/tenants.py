@@ -4,7 +4,8 @@
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, render_template
+from apiflask import APIBlueprint
+from flask import render_template
 from werkzeug.wrappers import Response
 
 from api.dashboard.admin.forms import need_line, read_limit, see
@@ -27,7 +28,7 @@ from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.settings import MIB
 
-tenants = Blueprint("tenants", __name__, url_prefix="/hospitals")
+tenants = APIBlueprint("tenants", __name__, url_prefix="/tenants", enable_openapi=False)
 tenants.before_request(check_administers_everything)
 
 LONGEST_NAME: Final = 64

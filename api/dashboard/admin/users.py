@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import UUID
 
-from flask import Blueprint, render_template, request, url_for
+from apiflask import APIBlueprint
+from flask import render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -23,7 +24,7 @@ from hilum.audit import Action
 from hilum.errors import InvalidRequest, NotPermitted
 from hilum.people import Role
 
-users = Blueprint("users", __name__, url_prefix="/users")
+users = APIBlueprint("users", __name__, url_prefix="/users", enable_openapi=False)
 
 EVERYWHERE: Final = "everywhere"
 """In place of a hospital's id."""

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 
 PROCESS = "regexp_replace(name, ':[0-9]+$', '') || ':' || pid::text"
 
@@ -40,4 +40,18 @@ def upgrade() -> None:
         sa.Column("by", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("worker", name="pk_drains"),
+    )
+    op.create_index(
+        "ix_jobs_troubled",
+        "jobs",
+        ["finished_at", "id"],
+        postgresql_include=["tenant_id", "state"],
+        postgresql_where=sa.text("state IN ('failed', 'quarantined')"),
+    )
+    op.create_index(
+        "ix_jobs_done",
+        "jobs",
+        ["finished_at"],
+        postgresql_include=["tenant_id", "worker", "slice_count", "started_at"],
+        postgresql_where=sa.text("state = 'succeeded'"),
     )

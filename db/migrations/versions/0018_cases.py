@@ -6,7 +6,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 revision = "0018"
-down_revision = "0020"
+down_revision = "0017"
 
 WORDS_OF = r"""
 CREATE FUNCTION words_of(said text) RETURNS tsvector LANGUAGE sql IMMUTABLE PARALLEL SAFE

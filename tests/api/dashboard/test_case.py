@@ -115,6 +115,18 @@ def test_who_looked_at_a_case_is_in_the_audit_log(
     assert actions_of(sessions, finished) == [Action.PATIENT_VIEWED, Action.CASE_VIEWED]
 
 
+def test_what_somebody_takes_away_is_in_the_audit_log(
+    reader: Visitor, finished: str, sessions: Sessions
+) -> None:
+    for what in ("", "/masks/lesions.nii.gz", "/segmentation.dcm", "/thumbnail.png"):
+        reader.get(f"/v1/reports/{finished}{what}")
+
+    with sessions.begin() as session:
+        rows = session.scalars(select(AuditRow).where(AuditRow.action == Action.DOWNLOADED)).all()
+    taken = [row.detail["what"] for row in rows]
+    assert taken == ["report", "masks/lesions.nii.gz", "segmentation.dcm"]
+
+
 def test_case_that_waits_asks_again_and_comes_anew_once_it_has_ended(
     reader: Visitor, waiting: str, sessions: Sessions
 ) -> None:

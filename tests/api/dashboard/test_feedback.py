@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import select
 
-from db.reports import regrade_report
+from db.regrades import regrade_report
 from db.session import Sessions
 from db.tables import AuditRow, FeedbackRow, TenantRow
 from hilum.audit import Action

@@ -140,7 +140,9 @@ def test_hospital_sees_its_own_people_and_their_roles_there_alone(
 
     assert "ada.admin" not in seen
     assert "olga.outsider" not in seen
-    assert "elsewhere" not in words(chief.get(page_of(sessions, "clara.chief")))
+    own = chief.get(page_of(sessions, "clara.chief"))
+    assert str(elsewhere.id) not in own.text
+    assert "only who administers all of them may change the account" in words(own)
     assert "ada.admin" in words(admin.get(USERS))
     for name in ("ada.admin", "olga.outsider"):
         assert chief.get(page_of(sessions, name)).status_code == 404
