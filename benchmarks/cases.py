@@ -32,6 +32,7 @@ from db.schema import migrate
 from db.scope import EVERYTHING, Scope
 from db.session import Sessions, make_engine, make_sessions
 from db.users import add_user, grant, set_password
+from hilum.logs import configure_logs
 from hilum.people import Role
 from hilum.settings import Settings
 
@@ -81,7 +82,10 @@ def main(cases: int) -> None:
             storage_url=f"file://{folder}/store",
             secret_key="0" * 32,
             spool_dir=folder / "spool",
+            # What the web server says of each request is no part of the outcome.
+            log_level="ERROR",
         )
+        configure_logs(settings)
         engine = make_engine(settings.database_url)
         stack.callback(engine.dispose)
         migrate(engine)
