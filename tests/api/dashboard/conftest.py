@@ -1,13 +1,16 @@
 """People of every role, each signed in at a browser of their own."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
 from apiflask import APIFlask
 from argon2 import PasswordHasher
+from sqlalchemy import event
 
 from api import passwords
+from api.parts import EXTENSION
 from api.passwords import hash_password
 from db.session import Sessions
 from db.tables import TenantRow
@@ -88,3 +91,16 @@ def elsewhere(sessions: Sessions) -> TenantRow:
 def outsider(come: Welcome, elsewhere: TenantRow) -> Visitor:
     """Who administers another hospital."""
     return come("olga.outsider", Role.ADMIN, elsewhere.id)
+
+
+@pytest.fixture
+def statements(app: APIFlask) -> Iterator[list[str]]:
+    """What the app asks the database from now on."""
+    engine, asked = app.extensions[EXTENSION].engine, []
+
+    def note(_: Any, __: Any, statement: str, *_rest: Any) -> None:
+        asked.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(engine, "before_cursor_execute", note)
