@@ -8,7 +8,7 @@ WITH_TRAIN := .venv/.with-train
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test chaos soak check format bench readme-picture compare train-deps lock clean
+.PHONY: help install demo serve test chaos soak check format bench readme-picture pictures compare train-deps lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,10 @@ readme-picture: $(READY) ## Draw the README's picture anew, from the phantom
 	@$(BIN)/hilum phantom build/phantom
 	@$(BIN)/hilum segment build/phantom --out build/picture
 	@mkdir -p docs/images && cp build/picture/card.png docs/images/report.png
+
+pictures: $(READY) $(SCRIPTS) ## Take the pictures of pages in docs/images anew, of the phantom
+	@PICTURES=1 $(BIN)/pytest tests/browser/test_whole_day.py
+	@$(BIN)/python -m tests.browser.pictures
 
 compare: $(READY) ## Compare both networks: DATA=labelled-folder [CONTROLS=folder] [RUNS=fold-runs, else shipped weights]
 	@test -n "$(DATA)" || { echo "Name the labelled slices: make compare DATA=folder RUNS=runs" >&2; exit 2; }

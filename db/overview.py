@@ -4,15 +4,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session, defer, joinedload
+from sqlalchemy.orm import Session
 
 from db.outgoing import count_outgoing
 from db.queue import Depth, Flow, count_by_state, count_tried_before, depths, flow
-from db.scope import Scope
-from db.tables import DeliveryRow, JobRow, NoticeRow, OutgoingRow, ReportRow
+from db.tables import DeliveryRow, NoticeRow, OutgoingRow
 from db.upkeep import since_upkeep_s
 from db.workers import Seen, known_workers
 from hilum.jobs import Priority, State
@@ -60,27 +57,3 @@ def glance(session: Session) -> Glance:
         workers=known_workers(session),
         upkeep_s=since_upkeep_s(session),
     )
-
-
-def count_jobs(session: Session, tenant_id: UUID | None = None) -> dict[State, int]:
-    """Return how many jobs are in each state, of one tenant or of all together."""
-    query = select(JobRow.state, func.count()).group_by(JobRow.state)
-    if tenant_id is not None:
-        query = query.where(JobRow.tenant_id == tenant_id)
-    found: dict[State, int] = dict(session.execute(query).all())
-    return {state: found.get(state, 0) for state in State}
-
-
-def newest_jobs(
-    session: Session, scope: Scope, limit: int
-) -> list[tuple[JobRow, ReportRow | None]]:
-    """Return the newest jobs of some hospitals, each with its report where there is one."""
-    query = (
-        select(JobRow, ReportRow)
-        .outerjoin(ReportRow, ReportRow.job_id == JobRow.id)
-        .where(scope.holds(JobRow.tenant_id))
-        .order_by(JobRow.created_at.desc(), JobRow.id.desc())
-        .limit(limit)
-        .options(defer(ReportRow.document), joinedload(JobRow.study))
-    )
-    return [(job, report) for job, report in session.execute(query)]

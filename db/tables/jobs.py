@@ -128,7 +128,8 @@ class JobRow(Row):
             "ix_jobs_failures",
             "tenant_id",
             "finished_at",
-            postgresql_include=["error_code", "pipeline", "network"],
+            "id",
+            postgresql_include=["state", "error_code", "pipeline", "network"],
             postgresql_where=text("state IN ('failed', 'quarantined')"),
         ),
         # Since when each is due, for whether anybody takes them.
@@ -148,7 +149,7 @@ class JobRow(Row):
             "ix_jobs_troubled",
             "finished_at",
             "id",
-            postgresql_include=["tenant_id", "state"],
+            postgresql_include=["tenant_id", "state", "error_code", "pipeline", "network"],
             postgresql_where=text("state IN ('failed', 'quarantined')"),
         ),
         # What was done lately, and by whom, without a look at their rows.

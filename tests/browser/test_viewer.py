@@ -47,9 +47,9 @@ def pixels(page: Page) -> Pixels:
 def axial(page: Page) -> Pixels:
     """What is on the stage of an axial slice, at the size of the slice, [y, x, 3]."""
     drawn = pixels(page)
-    side = drawn.shape[0]
-    left = (drawn.shape[1] - side) // 2
-    square = Image.fromarray(drawn[:, left : left + side].astype(np.uint8))
+    side = min(drawn.shape[:2])
+    top, left = ((length - side) // 2 for length in drawn.shape[:2])
+    square = Image.fromarray(drawn[top : top + side, left : left + side].astype(np.uint8))
     return np.asarray(square.resize((SIZE_PX, SIZE_PX), Image.Resampling.BOX)).astype(int)
 
 
@@ -145,7 +145,7 @@ def test_keys_go_through_the_slices(viewer: Page) -> None:
 
 
 def test_slider_shows_its_slice(viewer: Page) -> None:
-    viewer.get_by_role("slider", name="Slice").fill("3")
+    viewer.get_by_role("slider", name="Slice", exact=True).fill("3")
 
     assert shown(viewer) == 3
 

@@ -1,4 +1,5 @@
 from db.overview import count_jobs, newest_jobs
+from db.scope import Scope
 from db.session import Sessions
 from db.tables import TenantRow
 from db.tenants import add_tenant
@@ -28,7 +29,7 @@ def test_newest_jobs_come_first_with_their_reports(sessions: Sessions, tenant: T
         done = finished_job(session, tenant.id, 0.3)
         waiting = queue_job(session, tenant.id)
 
-        found = newest_jobs(session, tenant.id, 2)
+        found = newest_jobs(session, Scope.of(tenant.id), 2)
 
     assert oldest.id not in {job.id for job, _ in found}
     assert [job.id for job, _ in found] == [waiting.id, done.id]

@@ -45,7 +45,7 @@ def upgrade() -> None:
         "ix_jobs_troubled",
         "jobs",
         ["finished_at", "id"],
-        postgresql_include=["tenant_id", "state"],
+        postgresql_include=["tenant_id", "state", "error_code", "pipeline", "network"],
         postgresql_where=sa.text("state IN ('failed', 'quarantined')"),
     )
     op.create_index(

@@ -88,7 +88,7 @@ def _cover_jobs() -> None:
     op.create_index(
         "ix_jobs_failures",
         "jobs",
-        ["tenant_id", "finished_at"],
-        postgresql_include=["error_code", "pipeline", "network"],
+        ["tenant_id", "finished_at", "id"],
+        postgresql_include=["state", "error_code", "pipeline", "network"],
         postgresql_where=sa.text("state IN ('failed', 'quarantined')"),
     )
