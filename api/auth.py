@@ -61,7 +61,7 @@ by_key_or_sender = KeyOrPerson(
 )
 """Guards a view that takes studies in: an API key, or a person who says for which hospital."""
 
-THUMBNAIL: Final = "/thumbnail.png"
+PICTURE: Final = ".png"
 
 HOSPITAL: Final = "Hilum-Tenant"
 """Header in which a page says for which hospital somebody sends."""
@@ -154,8 +154,8 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
     with parts().sessions.begin() as session:
         job = job_in(session, found.scope(Permission.SEE), job_id)
         found.check(needs, job.tenant_id)
-        # Small pictures come by the dozen, with a list that is noted itself.
-        if not request.path.endswith(THUMBNAIL):
+        # Pictures come by the dozen, with a list or a case that is noted itself.
+        if not request.path.endswith(PICTURE):
             what = request.path.partition(str(job_id))[2].lstrip("/") or "report"
             detail = {"what": what}
             note(session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail)

@@ -2,6 +2,7 @@
 """From an upload that is whole to its job."""
 
 import os
+from collections.abc import Callable
 from uuid import UUID
 
 from api.announcement import Announcement
@@ -15,8 +16,14 @@ from db.tables import JobRow
 from hilum.errors import InputError
 
 
-def finish(writer: Writer, tenant_id: UUID, parts: Parts) -> UUID:
-    """Take the study of a whole upload in, note the job or why there is none, and return its id.
+def finish(writer: Writer, tenant_id: UUID, parts: Parts, *, taken: Callable[[UUID], None]) -> None:
+    """Take the study of a whole upload in, and note the job or why there is none.
+
+    Args:
+        writer: of the upload.
+        tenant_id: whose study it is.
+        parts: of the app.
+        taken: told of the job before the upload is settled; what it raises is tried again.
 
     Where the world is at fault, the upload stays as it is, and the same may be tried again.
 
@@ -28,8 +35,8 @@ def finish(writer: Writer, tenant_id: UUID, parts: Parts) -> UUID:
     except InputError as error:
         writer.settle(Outcome(code=error.code, message=error.message))
         raise
+    taken(job.id)
     writer.settle(Outcome(job_id=str(job.id)))
-    return job.id
 
 
 def submitted_before(order: Order, parts: Parts) -> JobRow | None:

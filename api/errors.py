@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 import structlog
 from apiflask import APIFlask, HTTPError
 from flask import Response, json, redirect, render_template, request, url_for
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.contextvars import get_contextvars
 from werkzeug.exceptions import HTTPException
@@ -175,6 +175,7 @@ def handle_errors(app: APIFlask) -> None:
     app.register_error_handler(HilumError, _hilum_error)
     app.register_error_handler(HTTPError, _invalid)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(DataError, _unkeepable)
     for unreachable in (OperationalError, InterfaceError, PoolTimeout):
         app.register_error_handler(unreachable, _database_error)
 
@@ -254,6 +255,11 @@ def _webargs_detail(error: HTTPException) -> str:
     # Where a body is no JSON, webargs hangs what it has to say on a plain 400.
     messages: Mapping[str, list[str]] = getattr(error, "data", {}).get("messages", {})
     return " ".join(problem for problems in messages.values() for problem in problems)
+
+
+def _unkeepable(_error: DataError) -> Response:
+    # NUL, which a database keeps in no text, or a number beyond any column.
+    return _hilum_error(errors.InvalidRequest("Something in it cannot be kept or looked for."))
 
 
 def _database_error(error: Exception) -> Response:

@@ -37,6 +37,9 @@ FORM_HEADER: Final = "X-Form-Token"
 POLL_HEADER: Final = "X-Hilum-Poll"
 """On what a page asks by its own clock: nobody need be there."""
 
+THUMBNAIL: Final = "/thumbnail.png"
+"""How the addresses of small pictures end; lists load them by the dozen."""
+
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
@@ -150,7 +153,8 @@ def recognise() -> None:
     if not token:
         return
     idle = timedelta(minutes=parts().settings.idle_min)
-    is_person = POLL_HEADER not in request.headers
+    # Small pictures come with what a page asks by its clock.
+    is_person = POLL_HEADER not in request.headers and not request.path.endswith(THUMBNAIL)
     with parts().sessions.begin() as session:
         row = find_sign_in(session, digest(token), idle=idle, is_person=is_person)
         g.person = Person.of(row) if row else None

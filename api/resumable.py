@@ -195,10 +195,13 @@ def _receive(writer: Writer, offset: int, checksum: Checksum | None) -> None:
     else:
         writer.append_checked(checksum.follow(_sips(body)))
     if writer.offset == writer.partial.length and writer.partial.outcome is None:
-        job_id = finish(writer, tenant_id(), parts())
-        if g.get("person") is not None:
-            with parts().sessions.begin() as session:
-                note(session, Action.STUDY_SENT, tenant_id=tenant_id(), subject=job_id)
+        finish(writer, tenant_id(), parts(), taken=_note_sender)
+
+
+def _note_sender(job_id: UUID) -> None:
+    if g.get("person") is not None:
+        with parts().sessions.begin() as session:
+            note(session, Action.STUDY_SENT, tenant_id=tenant_id(), subject=job_id)
 
 
 def _sips(body: Body) -> Iterator[bytes]:

@@ -169,6 +169,12 @@ def count_cases(session: Session, sight: Sight, chosen: CaseFilter) -> int:
     return session.scalars(select(func.count()).select_from(few.subquery())).one()
 
 
+def count_by_hospital(session: Session, sight: Sight, chosen: CaseFilter) -> dict[UUID, int]:
+    """Return how many cases of each hospital a list holds."""
+    query = _query(session, sight, chosen).with_only_columns(CaseRow.tenant_id, func.count())
+    return dict(session.execute(query.group_by(CaseRow.tenant_id)).all())
+
+
 def _query(session: Session, sight: Sight, chosen: CaseFilter) -> Select[CaseRow]:
     query = select(CaseRow).where(sight.scope.holds(CaseRow.tenant_id))
     if chosen.text is not None:

@@ -21,6 +21,9 @@ from hilum.registry import AT
 MOST: Final = 20
 """Reports that one may be held against; who has more is served by the newest."""
 
+MOST_STUDIES: Final = 200
+"""Uploads of one patient; a number that more have is what an archive writes for everybody."""
+
 TELLING: Final = ("PatientBirthDate", "IssuerOfPatientID")
 """Attributes that must not differ between two studies of one patient: hospitals use numbers such as
 `0` for whoever has none."""
@@ -124,11 +127,25 @@ def _same_study(one: Compared) -> ColumnElement[bool]:
     return and_(StudyRow.tenant_id == one.tenant_id, StudyRow.study_uid == one.study_uid)
 
 
+def _is_of_many(session: Session, tenant_id: UUID, patient_id: str) -> bool:
+    """Whether so many studies have a number that it is nobody's, such as `Anonymous`."""
+    few = (
+        select(StudyRow.id)
+        .where(StudyRow.tenant_id == tenant_id, StudyRow.patient_id == patient_id)
+        .limit(MOST_STUDIES + 1)
+    )
+    return len(session.scalars(few).all()) > MOST_STUDIES
+
+
 def _same_patient(session: Session, one: Compared) -> ColumnElement[bool] | None:
     """Return the condition that `StudyRow` is of the same patient; None where nobody knows whom."""
     told = select(StudyRow.patient_id, *map(_said, TELLING)).where(StudyRow.id == one.study_id)
     patient_id, *values = session.execute(told).one()
-    if not (patient_id or "").strip():
+    if (
+        patient_id is None
+        or not patient_id.strip()
+        or _is_of_many(session, one.tenant_id, patient_id)
+    ):
         return None
     known = [(_said(name), value) for name, value in zip(TELLING, values, strict=True) if value]
     return and_(

@@ -33,7 +33,10 @@ MOST_FAILURES: Final = 5
 """Wrong passwords in a row that lock somebody out."""
 
 LOCKED: Final = timedelta(minutes=15)
-"""For how long; each wrong password after that adds as much."""
+"""For how long; each wrong password after that adds as much, up to an hour."""
+
+MOST_ADDED: Final = 4
+"""Times: who is kept out by somebody else's guesses gets in within the hour."""
 
 
 def add_user(session: Session, name: str) -> UserRow:
@@ -57,7 +60,10 @@ def add_user(session: Session, name: str) -> UserRow:
 
 def find_user(session: Session, name: str) -> UserRow | None:
     """Return the person of this name, however it is capitalised."""
-    named = UserRow.name == name.strip().lower()
+    name = name.strip().lower()
+    if not NAME.fullmatch(name):
+        return None
+    named = UserRow.name == name
     return session.scalar(select(UserRow).where(named).options(selectinload(UserRow.grants)))
 
 
@@ -95,7 +101,13 @@ def disable(session: Session, user: UserRow, *, disabled: bool) -> None:
     """Keep somebody out from now on, or let them in again."""
     user.disabled_at = now() if disabled else None
     if disabled:
-        end_all_sign_ins(session, user.id)
+        leave_everywhere(session, user)
+
+
+def leave_everywhere(session: Session, user: UserRow) -> None:
+    """Sign somebody out at every browser, and make the link they may have been sent void."""
+    spend(user)
+    end_all_sign_ins(session, user.id)
 
 
 # ── Passwords ─────────────────────────────────────────────────────────────────────────────────
@@ -166,7 +178,7 @@ def blame(session: Session, user: UserRow) -> datetime | None:
     )
     if failures is None or failures < MOST_FAILURES:
         return None
-    user.locked_until = now() + LOCKED * (failures - MOST_FAILURES + 1)
+    user.locked_until = now() + LOCKED * min(failures - MOST_FAILURES + 1, MOST_ADDED)
     return user.locked_until
 
 

@@ -19,7 +19,7 @@ from api.dashboard.reasons import Reasons
 from api.dashboard.slices import share_by_slice
 from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
-from api.deeds import act
+from api.deeds import ACTS
 from api.orders import networks_for
 from api.parts import parts
 from api.person import needs, note, person
@@ -103,10 +103,12 @@ def do(job_id: UUID, deed: str) -> AnyResponse:
     wanted = Deeds(deed)
     with parts().sessions.begin() as session:
         job = _job(session, job_id)
-    person().check(Permission.OPERATE, job.tenant_id)
-    done = act(wanted, Access(job.tenant_id, person().by), job_id, _wishes(wanted))
-    with parts().sessions.begin() as session:
+        person().check(Permission.OPERATE, job.tenant_id)
+        who = Access(job.tenant_id, person().by)
+        done = ACTS[wanted](session, who, job_id, _wishes(wanted))
         note(session, DONE[wanted], tenant_id=job.tenant_id, subject=job_id)
+    if done.is_due:
+        parts().bell.ring()
     return redirect(url_for(".show", job_id=done.made or job_id), HTTPStatus.SEE_OTHER)
 
 

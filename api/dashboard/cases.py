@@ -9,7 +9,7 @@ from flask import Response, make_response, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
-from api.dashboard.lines import digest_of, lines_of, note_names, sight
+from api.dashboard.lines import digest_of, lines_of, names_of, note_names, sight
 from api.parts import parts
 from api.person import needs, person
 from api.schemas.cases import Asked
@@ -58,7 +58,9 @@ def rows() -> Response:
         if digest_of(found.rows) == seen:
             return Response(status=HTTPStatus.NO_CONTENT)
         shown = _rows(session, asked, found)
-        note_names(session, found.rows)
+        # A bar that moves names nobody whom the list did not name before.
+        if names_of(seen) != names_of(digest_of(found.rows)):
+            note_names(session, found.rows)
     return make_response(render_template("dashboard/cases_rows.html", **shown))
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way in and out for people: a name and a password, or a link that opens once."""
 
+import re
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
 
 from apiflask import APIBlueprint
 from flask import redirect, render_template, request, url_for
@@ -33,6 +33,9 @@ door = APIBlueprint("door", __name__, enable_openapi=False)
 
 MOST_TRIES: Final = 20
 """Sign-ins of one address in a minute: a ward behind one address gets in, a list of passwords does not."""
+
+OWN_PATH: Final = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+"""A path on this server: visible ASCII without a backslash, after one slash."""
 
 LONGEST_FIELD: Final = 256
 """Characters of what is typed in."""
@@ -89,6 +92,8 @@ def accept() -> Response | tuple[str, int]:
             is_chosen = "later" not in request.form
             if is_chosen:
                 set_password(session, user, _hash_of_new(user.name))
+            else:
+                _check_new(user)
             spend(user)
             token = _begin(session, user)
             if is_chosen:
@@ -100,15 +105,21 @@ def accept() -> Response | tuple[str, int]:
 
 def _welcome(error: InvalidRequest | None = None) -> str:
     with parts().sessions.begin() as session:
-        name = invited(session, _token()).name
+        user = invited(session, _token())
     return render_template(
-        "dashboard/welcome.html", name=name, token=_token(), to=_wanted(), error=error
+        "dashboard/welcome.html", user=user, token=_token(), to=_wanted(), error=error
     )
 
 
 def _token() -> str:
     # In the query, never in the path: paths are logged.
     return request.values.get("token", "")[:LONGEST_FIELD]
+
+
+def _check_new(user: UserRow) -> None:
+    # A link that somebody else made must not open an account unnoticed.
+    if user.password is not None:
+        raise InvalidRequest("There is a password already: sign in by it, or choose a new one.")
 
 
 def _hash_of_new(name: str) -> str:
@@ -133,7 +144,7 @@ def _sign_in(name: str, password: str) -> str:
             _note_failure(session, user, Action.LOCKED_OUT if is_locked else Action.SIGN_IN_FAILED)
     raise WrongPassword(
         "Name and password do not belong together, or too many wrong ones were tried: then it"
-        " opens again after 15 minutes. Whoever administers Hilum can send you a new link."
+        " opens again after a while. Whoever administers Hilum can send you a new link."
     )
 
 
@@ -175,8 +186,8 @@ def _field(name: str) -> str:
 def _wanted() -> str | None:
     """Return the page that somebody was on the way to, if it is one of ours."""
     asked = request.values.get("to", "")
-    address = urlsplit(asked.replace("\\", "/"))
-    is_ours = asked.startswith("/") and not address.netloc and not address.scheme
+    # Browsers take `//`, and much that is spelt like it, for another host.
+    is_ours = OWN_PATH.fullmatch(asked) is not None
     return asked if is_ours and len(asked) < 2048 else None  # noqa: PLR2004 - as browsers have it
 
 

@@ -84,6 +84,8 @@ def show(job_id: UUID) -> str:
     """Show what was said of a report, as a part of its case."""
     with parts().sessions.begin() as session:
         opinions = opinions_on(session, _report(session, job_id))
+        viewed = Action.PATIENT_VIEWED if opinions.may_read else Action.CASE_VIEWED
+        note(session, viewed, tenant_id=opinions.report.tenant_id, subject=job_id)
     return _page(opinions)
 
 

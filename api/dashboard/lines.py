@@ -61,9 +61,15 @@ def note_names(session: Session, cases: Iterable[Case], **detail: Any) -> None:
 
 
 def digest_of(cases: Iterable[Case]) -> str:
-    """Return what differs as soon as a line of the list would."""
-    said = [_said(case.row, case.job) for case in cases]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+    """Return what differs as soon as a line of the list would: first by which cases, then by what is said."""
+    listed = list(cases)
+    parts_of = ([case.job.id for case in listed], [_said(case.row, case.job) for case in listed])
+    return "-".join(hashlib.sha256(repr(one).encode()).hexdigest()[:16] for one in parts_of)
+
+
+def names_of(digest: str) -> str:
+    """Return the part of a digest that differs as soon as the list holds other cases."""
+    return digest.partition("-")[0]
 
 
 def _said(row: CaseRow, job: JobRow) -> tuple[object, ...]:

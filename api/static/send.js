@@ -43,6 +43,8 @@ function isZip(file) { return /\.zip$/i.test(file.name); }
 // The same files are known again, whatever their names, so that a closed page can go on.
 async function fingerprint(files, where) {
   const about = files.map((file) => `${file.name} ${file.size} ${file.lastModified}`).sort().join("\n");
+  // Browsers digest for pages of TLS and of this machine alone; elsewhere a closed page begins anew.
+  if (!globalThis.crypto?.subtle) return null;
   const bytes = new TextEncoder().encode(`${where.tenant}\n${JSON.stringify(where.order)}\n${about}`);
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return `hilum-${[...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
@@ -113,6 +115,7 @@ async function begin(files) {
     headers: { "X-Form-Token": form.dataset.token, "Hilum-Tenant": where.tenant },
     metadata: { filetype: packed.type, ...where.order },
     fingerprint: () => fingerprint(files, where),
+    storeFingerprintForResuming: Boolean(globalThis.crypto?.subtle),
     onProgress: (sent, all) => {
       shown.bar.value = sent / all;
       shown.say(`${(sent / 2 ** 20).toFixed(1)} of ${(all / 2 ** 20).toFixed(1)} MiB`);
@@ -134,9 +137,13 @@ async function begin(files) {
     // It need not have begun on the server.
     upload.abort(true).catch(() => {}).then(() => shown.item.remove());
   });
-  const before = await upload.findPreviousUploads();
-  if (before.length) upload.resumeFromPreviousUpload(before[0]);
-  upload.start();
+  try {
+    const before = globalThis.crypto?.subtle ? await upload.findPreviousUploads() : [];
+    if (before.length) upload.resumeFromPreviousUpload(before[0]);
+    upload.start();
+  } catch {
+    refuse(shown, "A file could not be read. See that it is still there, and drop the study again.");
+  }
 }
 
 // ── The page ─────────────────────────────────────────────────────────────────────────────────

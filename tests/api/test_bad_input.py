@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
+from sqlalchemy import func, select
 
 from api import create_app
 from api.parts import EXTENSION
 from db.session import Sessions
+from db.tables import JobRow
 from hilum.settings import Settings
 from tests.api.caller import Caller
 from tests.phantoms import (

@@ -15,11 +15,10 @@ from api.dashboard.admin.rights import administered, remember, tenant_chosen
 from api.errors import status_of
 from api.parts import parts
 from api.person import person
-from db.sign_ins import end_all_sign_ins
 from db.staff import check_within, grants_in, is_within, somebody_stays, user_in, users_in
 from db.tables import UserRow, now
 from db.tenants import tenants_in
-from db.users import add_user, disable, forgive, grant, invite
+from db.users import add_user, disable, forgive, grant, invite, leave_everywhere
 from hilum.audit import Action
 from hilum.errors import InvalidRequest, NotPermitted
 from hilum.people import Role
@@ -145,7 +144,7 @@ CHANGES: Final[Mapping[str, Callable[[Session, UserRow], None]]] = {
     "disable": _disable,
     "enable": lambda session, user: disable(session, user, disabled=False),
     "unlock": lambda _, user: forgive(user),
-    "leave": lambda session, user: end_all_sign_ins(session, user.id),
+    "leave": leave_everywhere,
 }
 
 

@@ -312,7 +312,7 @@ def test_csv_names_patients_for_those_who_know_them(
 
     [row] = csv.DictReader(io.StringIO(operator.get("/cases/export.csv").text))
     assert row["job_id"] == smith
-    assert not {"patient_name", "patient_id", "accession_number"} & set(row)
+    assert not {"patient_name", "patient_id"} & set(row)
 
 
 @pytest.mark.usefixtures("smith")
@@ -361,7 +361,7 @@ def test_export_of_the_ticked_cases_holds_those_one_may_see(
     rows = sheet_of(answer) if form == "xlsx" else list(csv.DictReader(io.StringIO(answer.text)))
     assert {row["job_id"] for row in rows} == {waiting[0], smith}
     [entry] = entries(sessions, Action.LIST_EXPORTED)
-    assert entry.detail == {"format": form, "patients": True}
+    assert entry.detail == {"format": form, "cases": 2, "patients": True}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.db.test_plans import recorded
 
 Scan = Callable[..., UUID]
 
-MOST_STATEMENTS = 12
+MOST_STATEMENTS = 13
 """Sign-in and roles, two reports, whether they are one patient's, findings, two entries of the log."""
 
 

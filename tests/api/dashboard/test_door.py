@@ -49,7 +49,19 @@ def test_page_leads_to_the_sign_in_and_back(nobody: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    "to", ["//evil.example", "https://evil.example", "/\\evil.example", "evil", "javascript:x", ""]
+    "to",
+    [
+        "//evil.example",
+        "///evil.example",
+        "////evil.example",
+        "/\\/evil.example",
+        "/\t/evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "evil",
+        "javascript:x",
+        "",
+    ],
 )
 @pytest.mark.usefixtures("reader")
 def test_sign_in_leads_to_no_other_site(nobody: Visitor, to: str) -> None:
@@ -261,6 +273,39 @@ def test_form_without_the_token_of_this_sign_in_is_refused(reader: Visitor, toke
 
     assert answer.status_code == 403
     assert reader.get("/cases").status_code == 200
+
+
+def test_link_opens_no_account_unnoticed_that_has_a_password(
+    reader: Visitor, nobody: Visitor, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        token = invite(session, session.scalars(select(UserRow)).one())
+
+    page = nobody.get("/welcome", token=token)
+    answer = nobody.post("/welcome", {"token": token, "later": "1"}, token="")
+
+    assert "just this once" not in page.text
+    assert answer.status_code == 422
+    assert nobody.get("/cases").status_code == 303
+    assert reader.get("/cases").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "é" * 300, " "])
+def test_name_that_is_none_is_nobody_s(nobody: Visitor, name: str) -> None:
+    assert nobody.sign_in(name, PASSWORD).status_code == 401
+
+
+def test_small_pictures_are_no_sign_of_a_person(
+    reader: Visitor, finished: str, sessions: Sessions
+) -> None:
+    long_ago = now() - timedelta(minutes=20)
+    with sessions.begin() as session:
+        session.execute(update(SignInRow).values(seen_at=long_ago))
+
+    reader.get(f"/v1/reports/{finished}/thumbnail.png")
+
+    with sessions.begin() as session:
+        assert session.scalars(select(SignInRow.seen_at)).one() == long_ago
 
 
 def test_who_comes_goes_and_fails_is_in_the_audit_log(
