@@ -8,7 +8,7 @@ WITH_TRAIN := .venv/.with-train
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test chaos soak check format bench readme-picture pictures compare train-deps lock clean
+.PHONY: help install demo serve test coverage chaos soak check format bench readme-picture pictures compare train-deps lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ demo: $(READY) $(SCRIPTS) ## Start the whole system and send a study: STUDY=fold
 serve: $(READY) $(SCRIPTS) ## Run the whole system on this machine until Ctrl-C
 	@$(BIN)/hilum serve
 
-test: $(READY) $(SCRIPTS) ## Run all tests, with branch coverage
+test: $(READY) $(SCRIPTS) ## Run all tests
+	@$(BIN)/pytest $(ARGS)
+
+coverage: $(READY) $(SCRIPTS) ## Run all tests and count the branches they take, which makes them slower
 	@$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 chaos: $(READY) ## Break a whole system and count what came of every job: JOBS=1000 FAULTS=200 SEED=1

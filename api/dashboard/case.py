@@ -30,7 +30,6 @@ from db.outlook import look_ahead
 from db.reports import report_for
 from db.tables import JobRow, ReportRow
 from hilum.audit import Action
-from hilum.catalogue import pipeline_card
 from hilum.errors import InvalidRequest
 from hilum.jobs import Priority, State
 from hilum.people import Permission
@@ -75,7 +74,6 @@ def show(job_id: UUID) -> str:
     return render_template(
         "dashboard/case.html",
         may={permission: _may(permission, job) for permission in Permission},
-        labels=pipeline_card(job.pipeline).labels,
         networks=networks_for(job.pipeline, parts().settings),
         priorities=list(Priority),
         **shown,
