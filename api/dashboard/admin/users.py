@@ -18,7 +18,7 @@ from api.person import person
 from db.staff import check_within, grants_in, is_within, somebody_stays, user_in, users_in
 from db.tables import UserRow, now
 from db.tenants import tenants_in
-from db.users import add_user, disable, forgive, grant, invite, leave_everywhere
+from db.users import add_user, disable, find_user, forgive, grant, invite, leave_everywhere
 from hilum.audit import Action
 from hilum.errors import InvalidRequest, NotPermitted
 from hilum.people import Role
@@ -53,12 +53,18 @@ def _index(error: InvalidRequest | None = None) -> str:
 
 
 @users.post("")
-def add() -> str | tuple[str, int]:
+def add() -> Response | str | tuple[str, int]:
     """Add somebody, and show the link by which they choose a password, this once."""
     try:
         with parts().sessions.begin() as session:
-            where = _where(session)
-            user = add_user(session, read_line("name", longest=LONGEST_NAME))
+            where, name = _where(session), read_line("name", longest=LONGEST_NAME)
+            known = find_user(session, name)
+            if known is not None and not known.grants:
+                # Whose last role was taken away has an account, and a password, still.
+                grant(session, known, _role(), where)
+                remember(session, Action.USER_CHANGED, known.name, where, role=_role())
+                return _see(known.id)
+            user = add_user(session, name)
             grant(session, user, _role(), where)
             link = _link(session, user)
             remember(session, Action.USER_ADDED, user.name, where, role=_role())

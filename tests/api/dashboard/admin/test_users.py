@@ -201,6 +201,20 @@ def test_role_is_given_changed_and_taken_away(
     assert reader.get("/cases").status_code == 403
 
 
+def test_role_that_was_taken_away_by_mistake_is_given_back(
+    chief: Visitor, operator: Visitor, tenant: TenantRow, sessions: Sessions
+) -> None:
+    page = page_of(sessions, "otto.operator")
+    gone = {"role": "", "tenant": str(tenant.id)}
+    assert chief.post(f"{page}/role", gone).status_code == 303
+    assert operator.get("/queue").status_code == 403
+
+    answer = chief.post(USERS, form("otto.operator", tenant, Role.OPERATOR))
+
+    assert answer.headers["Location"] == page
+    assert operator.get("/queue").status_code == 200
+
+
 def test_somebody_is_signed_out_kept_out_and_let_in_again(
     chief: Visitor, reader: Visitor, nobody: Visitor, sessions: Sessions
 ) -> None:
