@@ -85,6 +85,21 @@ function refuse(shown, words) {
   shown.find("cancel").remove();
 }
 
+// All bytes had arrived before, by a page that was closed then: the study may be on its way in, or wait to be asked for.
+async function jobOf(upload, headers) {
+  for (let tries = 0; tries < 120; tries += 1) {
+    const told = await (await fetch(upload.url, { headers: { ...headers, Accept: "application/json" } })).json();
+    if (told.links?.job) return told.links.job.split("/").pop();
+    if (told.error) throw new Error(`${told.error.message} (${told.error.code})`);
+    if (tries === 5) {
+      const piece = { "Tus-Resumable": "1.0.0", "Upload-Offset": String(told.offset), "Content-Type": "application/offset+octet-stream" };
+      await fetch(upload.url, { method: "PATCH", headers: { ...headers, ...piece } });
+    }
+    await new Promise((go) => { setTimeout(go, 1000); });
+  }
+  throw new Error("It has arrived, and the server has not taken it in yet. See under Cases whether it is there.");
+}
+
 async function answer(shown, job) {
   const part = await fetch(`/send/${job}`, { headers: { Accept: "text/html" } });
   shown.bar.remove();
@@ -107,12 +122,13 @@ async function begin(files) {
     return refuse(shown, "A file could not be read. See that it is still there, and drop the study again.");
   }
   let job = null;
+  const headers = { "X-Form-Token": form.dataset.token, "Hilum-Tenant": where.tenant };
   const upload = new tus.Upload(packed.body, {
     endpoint: "/v1/uploads",
     chunkSize: PIECE,
     retryDelays: AGAIN_MS,
     removeFingerprintOnSuccess: true,
-    headers: { "X-Form-Token": form.dataset.token, "Hilum-Tenant": where.tenant },
+    headers,
     metadata: { filetype: packed.type, ...where.order },
     fingerprint: () => fingerprint(files, where),
     storeFingerprintForResuming: Boolean(globalThis.crypto?.subtle),
@@ -124,7 +140,13 @@ async function begin(files) {
     onShouldRetry: (error) => !error.originalResponse || error.originalResponse.getStatus() >= 500 || error.originalResponse.getStatus() === 423,
     onAfterResponse: (request, response) => { job = response.getHeader("Hilum-Job")?.split("/").pop() ?? job; },
     onError: (error) => refuse(shown, problemOf(error)),
-    onSuccess: () => answer(shown, job),
+    onSuccess: async () => {
+      try {
+        await answer(shown, job ?? await jobOf(upload, headers));
+      } catch (error) {
+        refuse(shown, error.message);
+      }
+    },
   });
   const pause = shown.find("pause");
   pause.addEventListener("click", () => {
