@@ -40,6 +40,9 @@ POLL_HEADER: Final = "X-Hilum-Poll"
 THUMBNAIL: Final = "/thumbnail.png"
 """How the addresses of small pictures end; lists load them by the dozen."""
 
+MOST_REQUESTS: Final = 1200
+"""Of one person in a minute: several open pages that refresh themselves, and slices that fly by, need less."""
+
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that change nothing."""
 
@@ -148,7 +151,11 @@ def needs(permission: Permission) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def recognise() -> None:
-    """Find out who asks, by their cookie, for `person()`."""
+    """Find out who asks, by their cookie, for `person()`.
+
+    Raises:
+        TooManyRequests: they have asked as often in a minute as anybody may.
+    """
     token = request.cookies.get(cookie_name())
     if not token:
         return
@@ -160,6 +167,7 @@ def recognise() -> None:
         g.person = Person.of(row) if row else None
     if g.person is not None:
         bind_contextvars(user_id=str(g.person.user_id))
+        parts().turnstile.count(f"user {g.person.user_id}", most=MOST_REQUESTS)
 
 
 def cookie_name() -> str:

@@ -7,6 +7,7 @@ import pytest
 from apiflask import APIFlask
 from sqlalchemy import select, update
 
+from api import person as api_person
 from api.dashboard.door import MOST_TRIES
 from api.turnstile import Turnstile
 from db.session import Sessions
@@ -138,6 +139,18 @@ def test_one_address_tries_so_often_in_a_minute(nobody: Visitor) -> None:
     assert [answer.status_code for answer in answers] == [401] * MOST_TRIES + [429]
     assert int(answers[-1].headers["Retry-After"]) > 0
     assert "the next one is taken in" in words(answers[-1])
+
+
+def test_one_person_asks_so_often_in_a_minute(
+    reader: Visitor, operator: Visitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_person, "MOST_REQUESTS", 3)
+
+    answers = [reader.get("/send") for _ in range(4)]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert operator.get("/send").status_code == 200
 
 
 @pytest.mark.usefixtures("reader")
