@@ -19,6 +19,9 @@ from hilum.errors import HilumError
 
 PROBLEM_JSON: Final = "application/problem+json"
 
+PROGRAMS: Final = ("/dicom-web/", "/health/", "/metrics")
+"""Addresses that no person opens; archives ask for whatever they can show."""
+
 
 class TusStatus(IntEnum):
     """A status that tus has and HTTP's registry lacks."""
@@ -166,6 +169,8 @@ def problem(status: Status, *, code: str, title: str, detail: str, fields: Any =
 
 def wants_page() -> bool:
     """Tell whether a request is a browser's for a page; programs get documents."""
+    if request.path.startswith(PROGRAMS):
+        return False
     accepted = request.accept_mimetypes
     return accepted.best_match([PROBLEM_JSON, "text/html"]) == "text/html"
 

@@ -1,6 +1,5 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -122,11 +121,3 @@ def test_outage_is_one_line_however_long_and_costs_no_time(
         away.count(somebody, most=1)
     away.close()
     here.close()
-
-
-def test_key_typed_into_a_page_is_counted_too(caller: Caller, limited: TenantRow, key: str) -> None:
-    def type_in() -> Any:
-        return caller.client.post("/", data={"key": key}).status_code
-
-    assert [type_in() for _ in range(4)] == [303, 303, 303, 429]
-    assert limited.name

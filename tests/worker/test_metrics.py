@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -16,6 +17,7 @@ from tests.worker.conftest import QueueStored
 from tests.worker.test_run import failing, let_lease_run_out
 from tests.worker.turns import run_now
 from worker.bench import Bench
+from worker.blackbox import BlackBox
 from worker.life import followed
 from worker.metrics import COUNTED, measured
 from worker.presence import Presence
@@ -45,9 +47,9 @@ def since() -> Delta:
 
 
 @pytest.fixture
-def bench(bench: Bench) -> Bench:
+def bench(bench: Bench, tmp_path: Path) -> Bench:
     """The bench of a worker, whose jobs are counted."""
-    return followed(bench, Presence())
+    return followed(bench, Presence(), BlackBox(tmp_path / "spool"))
 
 
 def test_job_that_succeeds_is_timed_by_stage_and_counted(
