@@ -17,6 +17,7 @@ HilumError
 │   │   ├── UnknownJob, UnknownStudy, UnknownReport, UnknownSlice, ReportNotReady
 │   │   ├── UnknownObject, UnreadableObject, UnknownDestination, UnknownBatch, FilesGone
 │   │   ├── UnknownWebhook, UnknownDelivery, UnknownUser, UnknownWorker, UnknownPurge
+│   │   ├── UnknownTenant, UnknownKey
 │   │   ├── WebhookDisabled
 │   │   ├── NotCancellable, NotRetriable, NotPrioritisable, BatchClosed, IdempotencyConflict
 │   │   ├── UnknownUpload, UploadLocked, OffsetMismatch, UploadFailed, TooManyUploads

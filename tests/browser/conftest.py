@@ -71,7 +71,10 @@ def troubles() -> Troubles:
 @pytest.fixture
 def context(chromium: Browser, url: str, troubles: Troubles) -> Iterator[BrowserContext]:
     """A browser with its own cookies; what goes wrong in its pages fails the test."""
-    context = chromium.new_context(base_url=url, viewport={"width": 1280, "height": 900})
+    # A colour that is still on its way to another is judged as it is just then.
+    context = chromium.new_context(
+        reduced_motion="reduce", base_url=url, viewport={"width": 1280, "height": 900}
+    )
     troubles.watch(context)
     yield context
     context.close()

@@ -57,7 +57,10 @@ def system(tmp_path: Path) -> Iterator[System]:
 def day(system: System, chromium: Browser) -> Iterator[Day]:
     """A browser before the door; what goes wrong in its pages fails the test."""
     troubles = Troubles()
-    context = chromium.new_context(base_url=system.url, viewport={"width": 1440, "height": 1000})
+    # A colour that is still on its way to another is judged as it is just then.
+    context = chromium.new_context(
+        reduced_motion="reduce", base_url=system.url, viewport={"width": 1440, "height": 1000}
+    )
     context.set_default_timeout(SOON_MS)
     expect.set_options(timeout=SOON_MS)
     troubles.watch(context)
