@@ -20,6 +20,7 @@ TOUCHED: Final = timedelta(minutes=1)
 def begin_sign_in(session: Session, user: UserRow, sha256: str) -> None:
     """Sign somebody in; the browser holds the token, this row its hash."""
     user.signed_in_at = now()
+    _sweep(session)
     session.add(SignInRow(sha256=sha256, user_id=user.id))
 
 
@@ -65,6 +66,6 @@ def end_all_sign_ins(session: Session, user_id: UUID) -> None:
     session.execute(delete(SignInRow).where(SignInRow.user_id == user_id))
 
 
-def sweep_sign_ins(session: Session) -> None:
-    """Forget sign-ins that have ended by themselves."""
-    session.execute(delete(SignInRow).where(SignInRow.created_at < now() - LONGEST))
+def _sweep(session: Session) -> None:
+    # Those that have ended by themselves: nobody else would ever look at them.
+    session.execute(delete(SignInRow).where(SignInRow.seen_at < now() - LONGEST))

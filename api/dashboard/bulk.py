@@ -9,17 +9,14 @@ from uuid import UUID
 from apiflask import APIBlueprint
 from flask import render_template, request
 
-from api.auth import Access
+from api.dashboard.doing import do_as_person, wishes_for
 from api.dashboard.lines import Line, lines_of, sight
-from api.deeds import ACTS
 from api.parts import parts
-from api.person import needs, note, person
+from api.person import needs
 from api.schemas.actions import Action as Deed
 from db.cases import CaseFilter, list_cases
 from db.pages import LARGEST_PAGE, Page
-from hilum.audit import Action
 from hilum.errors import HilumError, InvalidRequest
-from hilum.jobs import Priority
 from hilum.people import Permission
 
 bulk = APIBlueprint("bulk", __name__, url_prefix="/cases", enable_openapi=False)
@@ -27,12 +24,12 @@ bulk = APIBlueprint("bulk", __name__, url_prefix="/cases", enable_openapi=False)
 MOST: Final = LARGEST_PAGE
 """Cases of one form; a page has fewer."""
 
-DONE: Final[Mapping[Deed, tuple[str, Action]]] = {
-    Deed.RETRY: ("queued again", Action.JOB_RETRIED),
-    Deed.CANCEL: ("cancelled", Action.JOB_CANCELLED),
-    Deed.PRIORITISE: ("made as urgent as asked", Action.JOB_PRIORITISED),
+WORDS: Final[Mapping[Deed, str]] = {
+    Deed.RETRY: "queued again",
+    Deed.CANCEL: "cancelled",
+    Deed.PRIORITISE: "made as urgent as asked",
 }
-"""What may be done with many: in words, and as the audit log has it."""
+"""What may be done with many, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ class Outcome:
 def do(deed: str) -> str:
     """Do something with the cases that were ticked, and tell what became of each."""
     wanted, ids = Deed(deed), ticked()
-    wishes = _wishes(wanted)
+    wishes = wishes_for(wanted)
     with parts().sessions.begin() as session:
         found = list_cases(session, sight(), CaseFilter(ids=ids), Page(limit=MOST, sort="received"))
     outcomes = [_act(wanted, line, wishes) for line in lines_of(found.rows)]
@@ -67,7 +64,7 @@ def do(deed: str) -> str:
         done=sum(outcome.refusal is None for outcome in outcomes),
         # Of a hospital that they may not see, or of none: they learn no more than that.
         unknown=len(ids) - len(outcomes),
-        words=DONE[wanted][0],
+        words=WORDS[wanted],
         query=request.form.get("query", ""),
     )
 
@@ -92,22 +89,9 @@ def _ids(sent: Iterable[str]) -> tuple[UUID, ...]:
 
 
 def _act(wanted: Deed, line: Line, wishes: Mapping[str, Any]) -> Outcome:
-    job = line.case.job
     try:
-        person().check(Permission.OPERATE, job.tenant_id)
         with parts().sessions.begin() as session:
-            who = Access(job.tenant_id, person().by)
-            done = ACTS[wanted](session, who, job.id, wishes)
-            note(session, DONE[wanted][1], tenant_id=job.tenant_id, subject=job.id)
+            done = do_as_person(session, wanted, line.case.job, wishes)
     except HilumError as error:
         return Outcome(line, error.message)
     return Outcome(line, None, done.is_due)
-
-
-def _wishes(wanted: Deed) -> dict[str, Any]:
-    if wanted is not Deed.PRIORITISE:
-        return {}
-    asked = request.form.get("priority", "")
-    if asked not in set(Priority):
-        raise InvalidRequest(f"{asked[:20]!r} is no priority, expected {', '.join(Priority)}.")
-    return {"priority": Priority(asked)}

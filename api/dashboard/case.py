@@ -1,25 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of one case: how its job stands, what it found, why, and what may be done with it."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Final
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import Response, make_response, redirect, render_template, request, url_for
+from flask import Response, make_response, redirect, render_template, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response as AnyResponse
 
-from api.auth import Access
 from api.dashboard.compare import others_than
+from api.dashboard.doing import do_as_person, wishes_for
 from api.dashboard.feedback import opinions_on
 from api.dashboard.patient import Patient
 from api.dashboard.reasons import Reasons
 from api.dashboard.slices import share_by_slice
 from api.dashboard.viewer import viewer_of
 from api.dashboard.waterfall import waterfall
-from api.deeds import ACTS
 from api.orders import networks_for
 from api.parts import parts
 from api.person import needs, note, person
@@ -30,19 +27,10 @@ from db.outlook import look_ahead
 from db.reports import report_for
 from db.tables import JobRow, ReportRow
 from hilum.audit import Action
-from hilum.errors import InvalidRequest
 from hilum.jobs import Priority, State
 from hilum.people import Permission
 
 case = APIBlueprint("case", __name__, url_prefix="/cases/<uuid:job_id>", enable_openapi=False)
-
-DONE: Final[Mapping[Deeds, Action]] = {
-    Deeds.CANCEL: Action.JOB_CANCELLED,
-    Deeds.RETRY: Action.JOB_RETRIED,
-    Deeds.PRIORITISE: Action.JOB_PRIORITISED,
-    Deeds.RERUN: Action.JOB_RERUN,
-}
-"""What a person may do with a case, and what the audit log calls it."""
 
 
 @case.get("")
@@ -100,31 +88,10 @@ def do(job_id: UUID, deed: str) -> AnyResponse:
     """Do something with a case, and show what became of it."""
     wanted = Deeds(deed)
     with parts().sessions.begin() as session:
-        job = _job(session, job_id)
-        person().check(Permission.OPERATE, job.tenant_id)
-        who = Access(job.tenant_id, person().by)
-        done = ACTS[wanted](session, who, job_id, _wishes(wanted))
-        note(session, DONE[wanted], tenant_id=job.tenant_id, subject=job_id)
+        done = do_as_person(session, wanted, _job(session, job_id), wishes_for(wanted))
     if done.is_due:
         parts().bell.ring()
     return redirect(url_for(".show", job_id=done.made or job_id), HTTPStatus.SEE_OTHER)
-
-
-def _wishes(deed: Deeds) -> dict[str, Any]:
-    wishes: dict[str, Any] = {}
-    if deed is Deeds.PRIORITISE:
-        wishes["priority"] = _priority(request.form.get("priority", ""))
-    if deed is Deeds.RERUN:
-        wishes["network"] = request.form.get("network", "")
-    return wishes
-
-
-def _priority(asked: str) -> Priority:
-    try:
-        return Priority(asked)
-    except ValueError as error:
-        choices = ", ".join(Priority)
-        raise InvalidRequest(f"{asked[:20]!r} is no priority, expected {choices}.") from error
 
 
 def _job(session: Session, job_id: UUID) -> JobRow:

@@ -13,13 +13,14 @@ from flask import redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from api.auth import Access
 from api.dashboard.standing import SIGNS, Standing
+from api.deeds import ACTS
 from api.parts import parts
 from api.person import entry_of, needs, note, person
-from db.admission import check_queue
+from api.schemas.actions import Action as Deed
 from db.attempts import attempts
 from db.audit import append
-from db.changes import retry_job
 from db.drains import drain_worker, release_worker
 from db.jobs import job_in
 from db.pages import Page
@@ -227,9 +228,7 @@ def _retry_each(session: Session, job_ids: Sequence[UUID]) -> Retried:
 
 def _retry(session: Session, job_id: UUID) -> UUID:
     tenant_id = job_in(session, _scope(), job_id).tenant_id
-    job = retry_job(session, tenant_id, job_id, by=person().by)
-    # Afterwards: it is one of those that wait by then, and the youngest.
-    check_queue(session, job.priority, max_age_s=parts().settings.max_queue_age_s)
+    ACTS[Deed.RETRY](session, Access(tenant_id, person().by), job_id, {})
     return tenant_id
 
 

@@ -202,6 +202,20 @@ def test_no_sign_in_outlasts_a_shift(reader: Visitor, sessions: Sessions) -> Non
     assert reader.get("/cases").status_code == 303
 
 
+def test_sign_ins_that_have_ended_are_forgotten_with_the_next(
+    reader: Visitor, nobody: Visitor, sessions: Sessions
+) -> None:
+    assert reader
+    long_ago = now() - timedelta(hours=13)
+    with sessions.begin() as session:
+        session.execute(update(SignInRow).values(created_at=long_ago, seen_at=long_ago))
+
+    nobody.sign_in("rita.reader", PASSWORD)
+
+    with sessions.begin() as session:
+        assert len(session.scalars(select(SignInRow)).all()) == 1
+
+
 def test_who_was_invited_chooses_a_password_and_is_in(nobody: Visitor, invitation: str) -> None:
     assert "Welcome, nina" in words(nobody.get(invitation))
 
