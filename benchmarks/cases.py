@@ -12,8 +12,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -74,6 +74,22 @@ QUESTIONS: Final[Mapping[str, Mapping[str, str]]] = {
 
 
 def main(cases: int) -> None:
+    with installation(cases) as (settings, engine), ExitStack() as stack:
+        app = create_app(settings)
+        stack.callback(app.extensions[EXTENSION].close)
+        sessions, client = make_sessions(engine), app.test_client()
+        sign_in(sessions, client)
+        measured = {
+            name: measure(sessions, client, query, a_small_hospital(engine))
+            for name, query in QUESTIONS.items()
+        }
+    worst = {key: max(found[key] for found in measured.values()) for key in measured["everything"]}
+    print(json.dumps({"benchmark": "cases", "cases": cases, "worst": worst, "each": measured}))
+
+
+@contextmanager
+def installation(cases: int) -> Iterator[tuple[Settings, Engine]]:
+    """Have a database and a broker of their own, and so many cases."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         settings = Settings(
@@ -90,16 +106,7 @@ def main(cases: int) -> None:
         stack.callback(engine.dispose)
         migrate(engine)
         fill(engine, cases)
-        app = create_app(settings)
-        stack.callback(app.extensions[EXTENSION].close)
-        sessions, client = make_sessions(engine), app.test_client()
-        sign_in(sessions, client)
-        measured = {
-            name: measure(sessions, client, query, a_small_hospital(engine))
-            for name, query in QUESTIONS.items()
-        }
-    worst = {key: max(found[key] for found in measured.values()) for key in measured["everything"]}
-    print(json.dumps({"benchmark": "cases", "cases": cases, "worst": worst, "each": measured}))
+        yield settings, engine
 
 
 def fill(engine: Engine, cases: int) -> None:

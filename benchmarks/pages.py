@@ -10,11 +10,9 @@ then. A page is written in full: its lists, its figures and its entry in the aud
 import json
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,16 +22,12 @@ from sqlalchemy.orm import joinedload
 
 from api import create_app
 from api.parts import EXTENSION
-from benchmarks.cases import fill, shown, sign_in
-from cli.local import embedded_postgres, embedded_valkey
-from db.schema import migrate
-from db.session import make_engine, make_sessions
+from benchmarks.cases import installation, shown, sign_in
+from db.session import make_sessions
 from db.tables import ReportRow, StudyRow
 from hilum.catalogue import CT_LESIONS
 from hilum.findings import Finding, LungBurden, NetworkUse, Report, SliceBurden
 from hilum.grading import assess
-from hilum.logs import configure_logs
-from hilum.settings import Settings
 
 TIMES: Final = 9
 SLICES: Final = 600
@@ -66,21 +60,7 @@ PAGES: Final = (
 
 
 def main(cases: int) -> None:
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = Settings(
-            database_url=stack.enter_context(embedded_postgres(folder / "postgres")),
-            redis_url=stack.enter_context(embedded_valkey(folder / "valkey")),
-            storage_url=f"file://{folder}/store",
-            secret_key="0" * 32,
-            spool_dir=folder / "spool",
-            log_level="ERROR",
-        )
-        configure_logs(settings)
-        engine = make_engine(settings.database_url)
-        stack.callback(engine.dispose)
-        migrate(engine)
-        fill(engine, cases)
+    with installation(cases) as (settings, engine), ExitStack() as stack:
         job_id = have_a_long_report(engine)
         app = create_app(settings)
         stack.callback(app.extensions[EXTENSION].close)

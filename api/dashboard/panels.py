@@ -147,9 +147,7 @@ def waits_panel(figures: Figures) -> Panel:
                 "99 % within": ("--field", [one.p99_s for one in found]),
             },
         ),
-        notes=[
-            "From when a job was queued to its last start: a second attempt waited for the first."
-        ],
+        notes=[WAITED],
     )
 
 
