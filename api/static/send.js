@@ -168,24 +168,29 @@ async function begin(files) {
   }
 }
 
+// Several zips are several studies; several files are one.
+function take(files) {
+  if (files.every(isZip)) files.forEach((file) => begin([file])); else begin(files);
+}
+
 // ── The page ─────────────────────────────────────────────────────────────────────────────────
 
 if (form) {
   for (const button of drop.querySelectorAll("[data-choose]")) {
     const input = document.getElementById(button.dataset.choose);
-    button.addEventListener("click", () => input.click());
-    input.addEventListener("change", () => {
-      // Several zips are several studies; several files are one.
-      const files = [...input.files];
-      if (files.every(isZip)) files.forEach((file) => begin([file])); else begin(files);
+    const choose = () => {
+      take([...input.files]);
       input.value = "";
-    });
+    };
+    button.addEventListener("click", () => input.click());
+    input.addEventListener("change", choose);
+    // Somebody may have been quicker than this script.
+    choose();
   }
   for (const kind of ["dragenter", "dragover"]) drop.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", async (event) => {
     event.preventDefault();
-    const files = await filesOf(event.dataTransfer);
-    if (files.every(isZip)) files.forEach((file) => begin([file])); else begin(files);
+    take(await filesOf(event.dataTransfer));
   });
 }

@@ -78,6 +78,25 @@ def test_folder_goes_in_and_the_gate_answers_at_once(
     assert jobs(sessions) == 1
 
 
+def test_folder_that_was_chosen_before_the_script_came_goes_in(
+    sender: Page, study: Path, sessions: Sessions
+) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    sender.route("**/send.js", hold)
+    with sender.expect_request("**/send.js"):
+        sender.goto("/send", wait_until="commit")
+
+    sender.set_input_files("#folder", study)
+    held[0].continue_()
+
+    expect(sender.get_by_text("Taken:")).to_be_visible(timeout=60_000)
+    assert jobs(sessions) == 1
+
+
 def test_link_that_breaks_is_waited_for(
     sender: Page, study: Path, sessions: Sessions, announced: list[str], troubles: Troubles
 ) -> None:
