@@ -69,7 +69,6 @@ readme-picture: $(READY) ## Draw the README's picture anew, from the phantom
 	@mkdir -p docs/images && cp build/picture/card.png docs/images/report.png
 
 pictures: $(READY) $(SCRIPTS) ## Take the pictures of pages in docs/images anew, of the phantom
-	@PICTURES=1 $(BIN)/pytest tests/browser/test_whole_day.py
 	@$(BIN)/python -m tests.browser.pictures
 
 compare: $(READY) ## Compare both networks: DATA=labelled-folder [CONTROLS=folder] [RUNS=fold-runs, else shipped weights]

@@ -81,13 +81,13 @@ class Measure:
             self._say(self.amount.before),
             self._say(self.amount.after),
             self._say(self.amount.absolute, sign="+", points=True),
-            "" if relative is None else f"{100 * relative:+.0f} %",
+            "" if relative is None else f"{100 * relative:+z.0f} %",
         )
 
     def _say(self, value: float, *, sign: str = "", points: bool = False) -> str:
         if self.is_share:
-            return f"{100 * value:{sign}.1f} {'points' if points else '%'}"
-        return f"{value:{sign}.0f} ml"
+            return f"{100 * value:{sign}z.1f} {'points' if points else '%'}"
+        return f"{value:{sign}z.0f} ml"
 
 
 def others_than(session: Session, job_id: UUID) -> Others:

@@ -17,13 +17,17 @@
     return `rgba(${r}, ${g}, ${b}, ${alpha})`;
   };
 
+  // Half a case would be a strange mark on an axis.
+  const isCounted = (chart) => chart.series?.every((one) => one.values.every(Number.isInteger));
+  const WHOLE = [1, 2, 5].flatMap((step) => Array.from({ length: 7 }, (_, power) => step * 10 ** power)).sort((a, b) => a - b);
+
   const axes = (chart, count, label) => {
     const line = { stroke: colour("--quiet"), font: "13px system-ui, sans-serif", ticks: { stroke: colour("--line") } };
     const every = (u) => Math.max(1, Math.ceil(count / Math.max(1, Math.floor(u.bbox.width / devicePixelRatio / LABEL_PX))));
     const splits = (u) => Array.from({ length: Math.ceil(count / every(u)) }, (_, number) => number * every(u));
     return [
       { ...line, grid: { show: false }, splits, values: (_, places) => places.map((place) => label(place).replace("@", "\n@")) },
-      { ...line, grid: { stroke: colour("--line") }, label: chart.unit, labelFont: line.font, size: 64 },
+      { ...line, grid: { stroke: colour("--line") }, label: chart.unit, labelFont: line.font, size: 64, ...(isCounted(chart) && { incrs: WHOLE }) },
     ];
   };
 

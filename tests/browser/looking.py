@@ -10,6 +10,11 @@ ROOT = Path(__file__).parents[2]
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 SCREENSHOTS = ROOT / "build" / "screenshots"
 
+WEAR = """(theme) => {
+    document.documentElement.dataset.theme = theme;
+    document.dispatchEvent(new Event("hilum:theme"));
+}"""
+
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 GRAVE = ("serious", "critical")
 
@@ -52,7 +57,7 @@ def take_pictures(page: Page, name: str) -> list[Path]:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     paths = []
     for theme in ("light", "dark"):
-        page.evaluate("(theme) => { document.documentElement.dataset.theme = theme; }", theme)
+        page.evaluate(WEAR, theme)
         path = SCREENSHOTS / f"{name}-{theme}.png"
         page.screenshot(path=path, full_page=True)
         paths.append(path)

@@ -1,6 +1,5 @@
 """A day at a hospital, in a real browser on a whole system: from a folder of files to its proof of purge."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,13 +71,8 @@ def day(system: System, chromium: Browser) -> Iterator[Day]:
 
 @pytest.fixture
 def study(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A folder of DICOM files: the study A0001 where it is at hand, else a phantom.
-
-    Pictures that are published are of nobody: `make pictures` asks for the phantom.
-    """
+    """A folder of DICOM files: the study A0001 where it is at hand, else a phantom."""
     try:
-        if "PICTURES" in os.environ:
-            pytest.skip("pictures are of a phantom")
         shared: Path = request.getfixturevalue("shared_data")
     except pytest.skip.Exception:
         make_phantom(1).write_dicom(tmp_path / "study")
