@@ -66,5 +66,5 @@ def test_time_zone_that_does_not_exist_is_refused(zone: str) -> None:
 
 @pytest.mark.parametrize("networks", ["10.1.2.3/16", "pacs.example"])
 def test_networks_that_are_none_are_refused(networks: str) -> None:
-    with pytest.raises(MissingSetting, match="HILUM_DESTINATION_NETWORKS: .*expected networks"):
+    with pytest.raises(MissingSetting, match=r"HILUM_DESTINATION_NETWORKS: .*expected networks"):
         Settings.from_environment(destination_networks=networks)
