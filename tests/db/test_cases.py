@@ -95,6 +95,18 @@ FILTERS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"until": datetime.now(UTC) + timedelta(days=1)},
         {"mild", "grave", "waits", "failed"},
     ),
+    "error": ({"error": "not_axial"}, {"failed"}),
+    "how an error begins": ({"error": "not"}, set()),
+    "no error": ({"error": ""}, set()),
+    "finished since": (
+        {"finished_since": datetime(2020, 1, 1, tzinfo=UTC)},
+        {"mild", "grave", "failed"},
+    ),
+    "finished until": ({"finished_until": datetime(1970, 1, 1, tzinfo=UTC)}, set()),
+    "finished until tomorrow": (
+        {"finished_until": datetime.now(UTC) + timedelta(days=1)},
+        {"mild", "grave", "failed"},
+    ),
     "two at once": ({"verdict": Verdict.ALARMING, "scanner": "SIEMENS SOMATOM Force"}, set()),
 }
 

@@ -182,6 +182,10 @@ def test_script_in_what_was_sent_is_text(
         ({"dated_from": "2026-01-03"}, 0),
         ({"received_from": "2026-01-01", "received_to": "2999-12-31"}, 1),
         ({"received_to": "2020-01-01"}, 0),
+        ({"finished_from": "2026-01-01T00:00", "finished_to": "2999-12-31T23:59"}, 1),
+        ({"finished_to": "2020-01-01T00:00"}, 0),
+        ({"finished_from": "2999-12-31T00:00"}, 0),
+        ({"error": "none"}, 0),
     ],
 )
 def test_query_string_narrows_the_list(
@@ -203,6 +207,10 @@ def test_query_string_narrows_the_list(
         "share_min=nan",
         "share_min=x",
         "received_from=yesterday",
+        "finished_from=yesterday",
+        "finished_to=9999-12-31T23:59-14:00",
+        "finished_from=0001-01-01T00:00%2B14:00",
+        "error=%27%3B",
         "received_to=9999-12-31",
         "dated_from=0001-01-01",
         "sort=name",
