@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find cases by their accession number for those alone who may know patients."""
+"""Find cases by accession number for who knows patients alone; keep what a purge needs to go on."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0022"
@@ -37,4 +38,13 @@ def upgrade() -> None:
         " FROM cases_now JOIN jobs ON jobs.id = cases_now.job_id"
         " JOIN studies ON studies.id = jobs.study_id"
         " WHERE cases.job_id = cases_now.job_id AND studies.accession_number <> ''"
+    )
+    op.add_column("purges", sa.Column("wanted", sa.Integer(), nullable=True))
+    op.add_column("purges", sa.Column("study_uid", sa.String(), nullable=True))
+    op.add_column("purges", sa.Column("address", sa.String(), nullable=True))
+    op.create_index(
+        "ix_purges_going_on",
+        "purges",
+        ["at", "id"],
+        postgresql_where=sa.text("wanted IS NOT NULL"),
     )
