@@ -28,7 +28,13 @@ from pydicom.uid import (
 from db.health import check_database, check_pauses, check_upkeep
 from db.session import make_engine
 from hilum.errors import HilumError, NetworkAbsent
-from hilum.health import Check, Health, check_spool, check_usual_network
+from hilum.health import (
+    Check,
+    Health,
+    check_certificates,
+    check_spool,
+    check_usual_network,
+)
 from hilum.registry import SHIPPED_ALONE, Broken, Entry, Registry
 from hilum.settings import Settings
 from hilum.storage import StudyStore
@@ -190,5 +196,6 @@ INSTALLATION: Final[Sequence[Callable[[Settings], Iterator[Check]]]] = (
     check_timeouts,
     check_storage,
     check_networks,
+    check_certificates,
 )
 """Every check that needs settings."""

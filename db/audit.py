@@ -5,6 +5,8 @@ Appending makes transactions wait for each other, from `append` to their commit:
 each, so that some hundred entries fit into a second. Hence it is the last thing a transaction does.
 """
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +21,7 @@ from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate
 from db.scope import Scope
 from db.session import Sessions
 from db.tables import AuditRow
-from hilum.audit import GENESIS, Entry, Head, Record, Verification, plain, verify
+from hilum.audit import NOWHERE, Entry, Head, Record, Verification, plain, verify
 
 AUDIT_LOCK: Final = 1_618_033_988
 """Advisory lock: of two transactions that append, the second waits. Any fixed number will do."""
@@ -105,7 +107,7 @@ def read_head(session: Session) -> Head:
     """Return where the log ends: what is kept elsewhere to see later that nothing was cut off."""
     last = select(AuditRow.id, AuditRow.sha256).order_by(AuditRow.id.desc()).limit(1)
     found = session.execute(last).one_or_none()
-    return Head(0, GENESIS) if found is None else Head(*found)
+    return NOWHERE if found is None else Head(*found)
 
 
 def list_entries(
@@ -135,24 +137,40 @@ def verify_log(session: Session, kept: Head | None = None) -> Verification:
         session: one transaction.
         kept: where the log ended when somebody wrote that down elsewhere.
     """
-    return verify(_all_records(session), kept=kept)
+    return verify_on(session, NOWHERE, kept, longest_s=math.inf)[0]
+
+
+def verify_on(
+    session: Session, after: Head, kept: Head | None = None, *, longest_s: float
+) -> tuple[Verification, bool]:
+    """Look at the entries after one for a while; return what was found, and whether it is all.
+
+    Args:
+        session: one transaction.
+        after: where the look before ended; `NOWHERE` begins.
+        kept: as above, the same at each look.
+        longest_s: no further entries are read after so long.
+    """
+    over = time.monotonic() + longest_s
+    while True:
+        query = select(*COLUMNS).order_by(AuditRow.id).limit(AT_ONCE)
+        if after is not NOWHERE:
+            # The first look has no lower bound: what somebody put in before entry 1 is seen, too.
+            query = query.where(AuditRow.id > after.count)
+        rows = session.execute(query).all()
+        is_end = len(rows) < AT_ONCE
+        found = verify(map(record_of, rows), kept=kept, after=after, is_end=is_end)
+        if is_end or not found.is_whole:
+            return found, True
+        if time.monotonic() >= over:
+            return found, False
+        after = found.head
 
 
 def record_of(row: AuditRow | Found[Any]) -> Record:
     """Return a row as a link of the chain."""
     entry = Entry(row.by, row.action, row.tenant_id, row.subject, row.detail, row.address)
     return Record(row.id, row.at, entry, row.previous_sha256, row.sha256)
-
-
-def _all_records(session: Session) -> Iterator[Record]:
-    last: int | None = None
-    while True:
-        query = select(*COLUMNS).order_by(AuditRow.id).limit(AT_ONCE)
-        found = session.execute(query if last is None else query.where(AuditRow.id > last)).all()
-        yield from map(record_of, found)
-        if len(found) < AT_ONCE:
-            return
-        last = found[-1].id
 
 
 def _clean(entry: Entry) -> Entry:

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, literal_column, select
+from sqlalchemy import Select, and_, func, literal_column, select
 from sqlalchemy.orm import Session, selectinload
 
 from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
@@ -46,6 +46,8 @@ class CaseFilter:
         ids: of these jobs.
         text: words; see `db/words.py`.
         since, until: received at or after, and before.
+        finished_since, finished_until: ended at or after, and before.
+        error: went wrong with exactly this code; empty with none.
         dated_from, dated_to: study date, both included.
         tenant, scanner, pipeline, state, priority: exactly this one; a tenant by its name.
         network: this one, as `name@version`, or every version of a `name`.
@@ -57,6 +59,9 @@ class CaseFilter:
     text: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    finished_since: datetime | None = None
+    finished_until: datetime | None = None
+    error: str | None = None
     dated_from: date | None = None
     dated_to: date | None = None
     tenant: str | None = None
@@ -76,6 +81,10 @@ FILTERS: Final[Conditions] = {
     "ids": CaseRow.job_id.in_,
     "since": CaseRow.received_at.__ge__,
     "until": CaseRow.received_at.__lt__,
+    "finished_since": lambda at: SORTS["finished"] >= at,
+    # What has not ended sorts before all others.
+    "finished_until": lambda at: and_(SORTS["finished"] < at, CaseRow.finished_at.is_not(None)),
+    "error": lambda code: CaseRow.job_id.in_(_went_wrong(code)),
     "dated_from": CaseRow.study_date.__ge__,
     "dated_to": CaseRow.study_date.__le__,
     "tenant": lambda name: (
@@ -173,6 +182,12 @@ def count_by_hospital(session: Session, sight: Sight, chosen: CaseFilter) -> dic
     """Return how many cases of each hospital a list holds."""
     query = _query(session, sight, chosen).with_only_columns(CaseRow.tenant_id, func.count())
     return dict(session.execute(query.group_by(CaseRow.tenant_id)).all())
+
+
+def _went_wrong(code: str) -> Select[UUID]:
+    # What went wrong is few, and has an index of its own.
+    wrong = select(JobRow.id).where(JobRow.state.in_((State.FAILED, State.QUARANTINED)))
+    return wrong.where(JobRow.error_code == code if code else JobRow.error_code.is_(None))
 
 
 def _query(session: Session, sight: Sight, chosen: CaseFilter) -> Select[CaseRow]:

@@ -83,7 +83,7 @@ def purge(
     purge_id, over = None, time.monotonic() + longest_s
     for step in _steps(sessions, wish):
         purge_id = step.purge_id or purge_id
-        _remove(sessions, store, step.prefixes)
+        remove_files(sessions, store, step.prefixes)
         if time.monotonic() >= over:
             break
     return purge_id
@@ -171,7 +171,9 @@ def _purge_row(session: Session, wish: Wish, purge_id: UUID | None) -> PurgeRow:
             PurgeRow.reason == wish.reason,
             PurgeRow.before == chosen.before,
         )
-    row = session.scalar(known.limit(1).with_for_update())
+    # Who carried it on meanwhile has counted, too.
+    known = known.limit(1).with_for_update().execution_options(populate_existing=True)
+    row = session.scalar(known)
     if row is None:
         row = PurgeRow(
             id=uuid4(),
@@ -283,7 +285,8 @@ def _batches_of(session: Session, job_ids: list[UUID]) -> list[UUID]:
     return list(session.scalars(of_jobs))
 
 
-def _remove(sessions: Sessions, store: StudyStore, prefixes: Iterable[str]) -> None:
+def remove_files(sessions: Sessions, store: StudyStore, prefixes: Iterable[str]) -> None:
+    """Take files away that no row names any more; what a store keeps for now stays noted."""
     removed = [prefix for prefix in prefixes if _is_removed(store, prefix)]
     with sessions.begin() as session:
         for prefix in removed:

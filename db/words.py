@@ -4,7 +4,8 @@
 A word finds what begins with it. The words of a case are `tsvector` columns with GIN indexes: no
 extension is needed, and each case writes some six words to an index, not the sixty triples of
 letters of a UID, as `pg_trgm` would. What names a patient has a column of its own: who may not know
-patients is not answered from it, not by a count either.
+patients is not answered from it, not by a count either. The label of a batch, which its hospital
+chose, finds cases for whoever sees that hospital's.
 """
 
 import re

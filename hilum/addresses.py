@@ -2,6 +2,7 @@
 """Which network addresses a client may have Hilum call, and which are this machine's own."""
 
 import ipaddress
+from collections.abc import Iterable
 from typing import Final
 
 TRANSLATED: Final = (
@@ -14,6 +15,8 @@ TRANSLATED: Final = (
 
 Source: RFC 6052 (NAT64), RFC 8215, RFC 4291, 2.5.5.1, RFC 3056 (6to4).
 """
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NOT_PUBLIC: Final = (
     ipaddress.ip_network("192.0.0.0/24"),
@@ -37,6 +40,22 @@ def is_public(text: str) -> bool:
 def is_loopback(text: str) -> bool:
     """Tell whether an IP address, in text, is one that only this machine can call from."""
     return _parse(text).is_loopback
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    """Read networks with commas between them: `10.1.0.0/16, fd00:1::/48`; one address is one, too.
+
+    Raises:
+        ValueError: one of them is none.
+    """
+    named = (one.strip() for one in text.split(","))
+    return tuple(ipaddress.ip_network(one) for one in named if one)
+
+
+def is_within(text: str, networks: Iterable[Network]) -> bool:
+    """Tell whether an IP address, in text, is of one of some networks."""
+    address = _parse(text)
+    return any(address in network for network in networks)
 
 
 def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:

@@ -216,6 +216,10 @@ class Head:
     sha256: str
 
 
+NOWHERE: Final = Head(0, GENESIS)
+"""Where a log ends that has no entry."""
+
+
 @dataclass(frozen=True, slots=True)
 class Broken:
     """The first place at which a log is not as it was written.
@@ -250,7 +254,12 @@ class Verification:
 
 
 def verify(
-    records: Iterable[Record], *, kept: Head | None = None, is_part: bool = False
+    records: Iterable[Record],
+    *,
+    kept: Head | None = None,
+    is_part: bool = False,
+    after: Head = NOWHERE,
+    is_end: bool = True,
 ) -> Verification:
     """Look at every record of a log, oldest first, up to the first that was changed.
 
@@ -258,14 +267,16 @@ def verify(
         records: read one by one; nothing is kept of those before the last.
         kept: where the log ended when somebody wrote that down elsewhere.
         is_part: records may lack between those given, as in an export of one hospital.
+        after: the entry before the first of them, which an earlier look found as it was written.
+        is_end: no records follow.
     """
-    count, head = 0, Head(0, GENESIS)
+    count, head = after.count, after
     for record in records:
         trouble = _trouble(record, head, kept, is_part=is_part)
         if trouble is not None:
             return Verification(count, head, Broken(record.id, trouble))
         count, head = count + 1, Head(record.id, record.sha256)
-    if kept is not None and head.count < kept.count:
+    if is_end and kept is not None and head.count < kept.count:
         cut = f"The log ends after entry {head.count}, expected {kept.count} or more."
         return Verification(count, head, Broken(head.count + 1, cut))
     return Verification(count, head, None)

@@ -47,6 +47,8 @@ class Dimse:
         host, port: where.
         calling: title by which Hilum calls.
         tls: whether it speaks TLS.
+        is_bounded: whether it may lead into `HILUM_DESTINATION_NETWORKS` alone: an admin of one
+            hospital named it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -56,6 +58,7 @@ class Dimse:
     port: int
     calling: str = CALLING
     tls: bool = False
+    is_bounded: bool = False
 
     def __str__(self) -> str:
         """Name it as it is given."""
@@ -69,12 +72,15 @@ class Stow:
     Attributes:
         url: of the service, without `/studies`.
         authorization: value of that header; a secret.
+        is_bounded: whether it may lead into `HILUM_DESTINATION_NETWORKS` alone: an admin of one
+            hospital named it.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     url: str
     authorization: str = field(default="", repr=False)
+    is_bounded: bool = False
 
     def __str__(self) -> str:
         """Name it as it is given, without its secret."""

@@ -4,11 +4,18 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
+from typing import Final
 
+from hilum.certificates import expiries
 from hilum.errors import HilumError
 from hilum.registry import Registry
 from hilum.settings import MIB, Settings
+
+FEW_DAYS: Final = 30
+"""A certificate that is valid for less wants to be renewed."""
 
 
 class Health(StrEnum):
@@ -61,3 +68,36 @@ def check_spool(settings: Settings) -> Iterator[Check]:
     # An upload lies here packed and unpacked at once.
     roomy = free_mb > settings.min_free_mb + settings.max_upload_mb
     yield Check("spool", Health.OK if roomy else Health.WARN, detail)
+
+
+def check_certificates(settings: Settings, *, at: datetime | None = None) -> Iterator[Check]:
+    """Look how long the certificates of DICOM by TLS are valid.
+
+    Args:
+        settings: of TLS.
+        at: the present; the clock's, where nothing is said.
+    """
+    named = {
+        "DICOM certificate": settings.dimse_certificate,
+        "DICOM authorities": settings.dimse_authorities,
+    }
+    for name, path in named.items():
+        if path:
+            yield _check_certificate(name, Path(path), at or datetime.now(UTC))
+
+
+def _check_certificate(name: str, path: Path, at: datetime) -> Check:
+    try:
+        soonest = expiries(path)[0]
+    except OSError as error:
+        # A machine that speaks no DICOM by TLS need not have it.
+        return Check(name, Health.WARN, f"{path}: {error.strerror} on this machine")
+    except ValueError as error:
+        return Check(name, Health.FAIL, f"{path}: {error}")
+    days = (soonest - at).days
+    until = f"{soonest:%Y-%m-%d %H:%M} UTC"
+    if soonest <= at:
+        return Check(name, Health.FAIL, f"{path} was valid until {until}, expected a new one")
+    health = Health.OK if days >= FEW_DAYS else Health.WARN
+    renew = "" if health is Health.OK else ": renew it, then restart `dimse` and `courier`"
+    return Check(name, health, f"{path} is valid for {days} more days, until {until}{renew}")

@@ -23,7 +23,7 @@ class Permission(StrEnum):
     SEE = "see"
     """Cases, their pictures and reports, without what names the patient."""
     KNOW_PATIENTS = "know_patients"
-    """Names, numbers and birth dates of patients."""
+    """Names, numbers, birth dates and accession numbers of patients."""
     SEND = "send"
     """Give a study in."""
     JUDGE = "judge"

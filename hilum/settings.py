@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from hilum.addresses import parse_networks
 from hilum.errors import MissingSetting
 
 MIB = 1024 * 1024
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
 
     couriers: int = Field(
         default=2, gt=0, description="Archives that results are sent to at the same time."
+    )
+
+    destination_networks: str = Field(
+        default="",
+        description="Networks, with commas, in which an admin of one hospital may name archives.",
     )
 
     lease_s: int = Field(
@@ -150,6 +156,15 @@ class Settings(BaseSettings):
         except (KeyError, ValueError, OSError) as error:
             raise ValueError("expected a time zone such as Europe/Vienna") from error
         return name
+
+    @field_validator("destination_networks")
+    @classmethod
+    def _check_networks(cls, text: str) -> str:
+        try:
+            parse_networks(text)
+        except ValueError as error:
+            raise ValueError("expected networks such as 10.1.0.0/16, 192.168.7.4") from error
+        return text
 
     @classmethod
     def from_environment(cls, **given: Any) -> Self:

@@ -19,9 +19,11 @@ import structlog
 from kombu.exceptions import OperationalError
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.asked_purges import carry_on, purges_going_on
 from db.claims import take_back_overdue
 from db.regrades import regrade_more
 from db.retention import purge_overdue
+from db.scope import EVERYTHING
 from db.session import Sessions
 from db.turns import count_due
 from db.upkeep import note_upkeep
@@ -39,6 +41,9 @@ EVERY_S: Final = 5.0
 
 REGRADE_S: Final = 2.0
 """Of a look, for reports to be graded anew; the queue comes first."""
+
+PURGE_S: Final = 4.0
+"""Of a look, for studies that somebody asked to go."""
 
 FEWEST_RINGS: Final = 8
 """Messages at a look, however few workers there seem to be."""
@@ -59,6 +64,7 @@ def keep_up_until(
         if all(is_kept_up):
             _try(partial(tell, sessions))
         _try(partial(purge_old, sessions))
+        _try(partial(purge_asked, sessions, store))
         _try(partial(sweep, sessions, store, settings))
         _try(partial(regrade, sessions))
         _try(partial(forget, sessions))
@@ -125,6 +131,16 @@ def purge_old(sessions: Sessions) -> None:
     """Take away a few studies that their hospitals keep no longer; the sweep takes their files."""
     for step in purge_overdue(sessions):
         log.info("studies.purged", purge_id=str(step.purge_id), studies=step.studies)
+
+
+def purge_asked(sessions: Sessions, store: StudyStore) -> None:
+    """Go on with what somebody asked on a page to be purged, for a while."""
+    with sessions.begin() as session:
+        purge_ids = [row.id for row in purges_going_on(session, EVERYTHING)]
+    over = time.monotonic() + PURGE_S
+    for purge_id in purge_ids:
+        row = carry_on(sessions, store, purge_id, longest_s=over - time.monotonic())
+        log.info("studies.purged", purge_id=str(purge_id), studies=row.studies)
 
 
 def regrade(sessions: Sessions) -> None:

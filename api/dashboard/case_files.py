@@ -29,7 +29,6 @@ COLUMNS: Final[Columns] = {
     "job_id": lambda line: str(line.case.job.id),
     "hospital": lambda line: line.case.tenant,
     "study_uid": lambda line: line.case.study.study_uid,
-    "accession_number": lambda line: line.case.study.accession_number,
     "study_date": lambda line: line.case.study.study_date,
     "scanner": lambda line: line.case.row.scanner,
     "received_at": lambda line: line.case.row.received_at,
@@ -50,6 +49,7 @@ COLUMNS: Final[Columns] = {
 OF_PATIENTS: Final[Columns] = {
     "patient_name": lambda line: line.patient and line.patient.name,
     "patient_id": lambda line: line.patient and line.patient.number,
+    "accession_number": lambda line: line.patient and line.patient.accession_number,
 }
 """For those who know patients somewhere; empty where they do not."""
 

@@ -11,10 +11,9 @@ from flask import render_template
 from sqlalchemy.orm import Session
 
 from api.parts import parts
-from api.person import entry_of, needs, note, person
+from api.person import entry_of, needs, person
 from db.audit import append
 from db.comparison import Compared, change_of, compared, of_same_patient, of_same_study
-from db.jobs import job_in
 from db.reports import findings_of
 from db.scope import Scope
 from hilum.audit import Action
@@ -103,18 +102,6 @@ def others_than(session: Session, job_id: UUID) -> Others:
         [_other(one, each) for each in of_same_study(session, scope, one)],
         [_other(one, each) for each in of_same_patient(session, patients, one)],
     )
-
-
-@compare.get("")
-@needs(Permission.SEE)
-def index(job_id: UUID) -> str:
-    """Show what a report may be held against, as a part of its case."""
-    with parts().sessions.begin() as session:
-        others = others_than(session, job_id)
-        tenant_id = job_in(session, person().scope(Permission.SEE), job_id).tenant_id
-        viewed = Action.PATIENT_VIEWED if others.of_patient else Action.CASE_VIEWED
-        note(session, viewed, tenant_id=tenant_id, subject=job_id)
-    return render_template("dashboard/compare_with.html", others=others)
 
 
 @compare.get("/<uuid:other_id>")

@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from uuid import UUID
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template, request, url_for
+from flask import redirect, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -78,37 +78,19 @@ def opinions_on(session: Session, report: ReportRow) -> Opinions:
     return Opinions(report, words, standing, own, may_judge=may_judge, may_read=may_read)
 
 
-@feedback.get("")
-@needs(Permission.SEE)
-def show(job_id: UUID) -> str:
-    """Show what was said of a report, as a part of its case."""
-    with parts().sessions.begin() as session:
-        opinions = opinions_on(session, _report(session, job_id))
-        viewed = Action.PATIENT_VIEWED if opinions.may_read else Action.CASE_VIEWED
-        note(session, viewed, tenant_id=opinions.report.tenant_id, subject=job_id)
-    return _page(opinions)
-
-
 @feedback.post("")
 @needs(Permission.JUDGE)
-def give(job_id: UUID) -> Response | str:
+def give(job_id: UUID) -> Response:
     """Take a reader's word."""
     word = _word()
     with parts().sessions.begin() as session:
         report = _report(session, job_id)
         person().check(Permission.JUDGE, report.tenant_id)
         said = say(session, report, person().user_id, word, seen=request.form.get("seen", ""))
-        opinions = opinions_on(session, report)
         if said is not None:
             _note(session, said, job_id)
-    if "HX-Request" in request.headers:
-        return _page(opinions)
     case = url_for("dashboard.case.show", job_id=job_id, _anchor="feedback")
     return redirect(case, HTTPStatus.SEE_OTHER)
-
-
-def _page(opinions: Opinions) -> str:
-    return render_template("dashboard/feedback.html", opinions=opinions)
 
 
 def _report(session: Session, job_id: UUID) -> ReportRow:

@@ -2,7 +2,7 @@
 """What the page of figures is made of: what the database says, and panels for people."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sqlalchemy.orm import Session
@@ -58,6 +58,8 @@ class Panel:
         columns, rows: the table; each row has a value for each column.
         chart: what `charts.js` draws; None where the table says it better.
         notes: sentences beneath.
+        cases: of cells, by row and column from 0, the list of cases that they count: its fields beside
+            those that hold for the whole page.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Panel:
     rows: Sequence[Sequence[Any]]
     chart: Mapping[str, Any] | None = None
     notes: Sequence[str] = ()
+    cases: Mapping[tuple[int, int], Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

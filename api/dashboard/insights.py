@@ -48,6 +48,16 @@ class Wanted:
     hospitals: list[TenantRow]
     hospital: TenantRow | None
 
+    @property
+    def cases(self) -> dict[str, str]:
+        """What a list of the cases that are counted is asked for."""
+        asked = {
+            "tenant": self.hospital and self.hospital.name,
+            "pipeline": self.asked.pipeline,
+            "network": self.asked.network,
+        }
+        return self.period.ends | {name: text for name, text in asked.items() if text}
+
     @classmethod
     def of(cls, session: Session) -> Self:
         """Read the query of this request.

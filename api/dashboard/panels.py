@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from api.dashboard.figures import Column, Figures, Panel
+from api.schemas.cases import NO_CODE
 from db.insights import Speed
 from hilum.agreement import Estimate
 from hilum.grading import Grade, Verdict
+from hilum.jobs import State
 
 COLOURS: Final[Mapping[str, str]] = {
     Verdict.NO_FINDING: "--good",
@@ -76,6 +78,12 @@ def cases_panel(figures: Figures) -> Panel:
         notes=[
             f"A case belongs to the day on which its report was written, in {figures.period.zone}."
         ],
+        cases={
+            (row, column): {"verdict": verdict, **figures.period.ends_of(day)}
+            for row, day in enumerate(days)
+            for column, verdict in enumerate(verdicts, 1)
+            if counts.get((day, verdict))
+        },
     )
 
 
@@ -117,6 +125,10 @@ def speed_panel(figures: Figures) -> Panel:
             PAPER,
             *([f"{left_out} workers with fewer reports are left out."] if left_out else []),
         ],
+        cases={
+            (row, 0): {"network": one.network, "state": State.SUCCEEDED}
+            for row, one in enumerate(together)
+        },
     )
 
 
@@ -165,7 +177,10 @@ def failures_panel(figures: Figures) -> Panel:
             else "No job failed."
         ),
         columns=[Column("Code"), Column("Jobs", "d"), Column("Share of failures", ".1%")],
-        rows=[(one.code or "none", one.n, one.n / total) for one in figures.failures],
+        rows=[(one.code or NO_CODE, one.n, one.n / total) for one in figures.failures],
+        cases={
+            (row, 0): {"error": one.code or NO_CODE} for row, one in enumerate(figures.failures)
+        },
     )
 
 

@@ -2,8 +2,8 @@
 """The days that a page is asked about, by the midnights of the installation's time zone."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
@@ -64,6 +64,16 @@ class Period:
     def until(self) -> datetime:
         """The instant at which it has ended."""
         return datetime.combine(self.last + timedelta(days=1), time(), self.zone)
+
+    @property
+    def ends(self) -> dict[str, str]:
+        """Its ends, as a list of cases is asked for what was finished in it."""
+        ends = (("finished_from", self.since), ("finished_to", self.until))
+        return {name: at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M") for name, at in ends}
+
+    def ends_of(self, day: date) -> dict[str, str]:
+        """The ends of one of its days, likewise."""
+        return replace(self, first=day, last=day).ends
 
     @property
     def days(self) -> list[date]:

@@ -125,6 +125,7 @@ def send(files: list[Outgoing], to: Address, scratch: Path, settings: Settings) 
     Raises:
         Undelivered: the archive is away, or did not take one of them.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
     """
     if isinstance(to, Dimse):
         dimse.store(files, to, scratch, settings)
@@ -138,6 +139,7 @@ def echo(to: Address, settings: Settings) -> None:
     Raises:
         Undelivered: it is not.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
     """
     if isinstance(to, Dimse):
         dimse.echo(to, settings)

@@ -14,6 +14,7 @@ from pynetdicom import _config as pynetdicom_config
 from pynetdicom.association import Association
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import
 
+from api.push.bounds import place_of
 from api.push.outgoing import Outgoing
 from api.secure import client_context
 from hilum.destinations import Dimse
@@ -43,6 +44,7 @@ def store(files: Sequence[Outgoing], to: Dimse, scratch: Path, settings: Setting
     Raises:
         Undelivered: the archive is away, or did not take one of them.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
         UnreadableObject, UnreadablePixels: an object has to be decoded for it, and cannot be.
     """
     # A file goes as it is, without being decoded on the way.
@@ -65,6 +67,7 @@ def echo(to: Dimse, settings: Settings) -> None:
     Raises:
         Undelivered: it is not.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
     """
     contexts = [(str(Verification), str(ImplicitVRLittleEndian))]
     with _association(to, contexts, settings) as association:
@@ -87,7 +90,8 @@ def _association(
     # One syntax a context: of several the archive would choose, and not what is kept.
     for kind, syntax in contexts:
         entity.add_requested_context(kind, syntax)
-    association = entity.associate(to.host, to.port, ae_title=to.title, tls_args=_tls(to, settings))
+    place, tls = place_of(to, settings), _tls(to, settings)
+    association = entity.associate(place, to.port, ae_title=to.title, tls_args=tls)
     if not association.is_established:
         raise Undelivered(f"{to} {_why(association)}.")
     # pynetdicom waits for ever for a peer that has stopped to read, and never ends its thread.

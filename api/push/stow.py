@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import httpx
 
+from api.push.bounds import place_of
 from api.push.outgoing import Outgoing
 from api.secure import client_context
 from hilum.destinations import Stow
@@ -40,6 +41,7 @@ def store(files: Sequence[Outgoing], to: Stow, scratch: Path, settings: Settings
     Raises:
         Undelivered: the archive is away, or did not take one of them.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
         UnreadableObject, UnreadablePixels: an object has to be decoded for it, and cannot be.
     """
     plain = [
@@ -66,6 +68,7 @@ def echo(to: Stow, settings: Settings) -> None:
     Raises:
         Undelivered: it is not.
         MissingSetting: the files of TLS cannot be used.
+        NotPermitted: the archive lies where whoever named it may name none.
     """
     headers = {"Accept": "application/dicom+json"}
     answer = _request("GET", "studies?limit=1", to, headers, settings)
@@ -82,11 +85,22 @@ def _request(
     body: Iterator[bytes] | None = None,
 ) -> httpx.Response:
     secret = {"Authorization": to.authorization} if to.authorization else {}
-    # A redirect, which httpx does not follow, would take study and secret to somebody else.
-    with httpx.Client(verify=client_context(settings), timeout=LIMITS) as client:
+    place = place_of(to, settings)
+    # A redirect, which httpx does not follow, would take study and secret to somebody else. A proxy
+    # of the environment would ask for a bounded archive from elsewhere than was looked at.
+    with httpx.Client(
+        verify=client_context(settings), timeout=LIMITS, trust_env=not to.is_bounded
+    ) as client:
         try:
+            named = httpx.URL(f"{to.url}/{path}")
+            # It is asked for, and its certificate checked, by the name that it was given.
+            known = {"Host": named.netloc.decode()}
             return client.request(
-                method, f"{to.url}/{path}", headers=headers | secret, content=body
+                method,
+                named.copy_with(host=place),
+                headers=headers | secret | known,
+                content=body,
+                extensions={"sni_hostname": named.host},
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Undelivered(f"{to} does not answer ({type(error).__name__}).") from error

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlencode
 
 from apiflask import Schema
-from apiflask.fields import Boolean, Date, Enum, Float, String
+from apiflask.fields import AwareDateTime, Boolean, Date, Enum, Float, String
 from apiflask.validators import Length, OneOf, Range, Regexp
 from marshmallow import RAISE, ValidationError
 from werkzeug.datastructures import MultiDict
@@ -27,7 +27,16 @@ MOST_WORDS: Final = 6
 """Each is looked up by itself."""
 
 PLAIN: Final = Regexp(r"^[^\x00-\x1f\x7f]{1,200}$", error="Must be a line of text.")
+CODE: Final = Regexp(r"^[a-z0-9_]{1,64}$", error="Must be the code of an error.")
 YEARS: Final = Range(date(1900, 1, 1), date(2999, 12, 31), error="Must be a date since 1900.")
+INSTANTS: Final = Range(
+    datetime(1900, 1, 1, tzinfo=UTC),
+    datetime(3000, 1, 1, tzinfo=UTC),
+    error="Must be a date and time since 1900.",
+)
+NO_CODE: Final = "none"
+"""Asks for what went wrong without a code."""
+
 PERCENT: Final = Range(0, 100, error="Must be a percentage, 0-100.")
 PAGE_FIELDS: Final = frozenset({"cursor", "sort"})
 
@@ -48,6 +57,9 @@ class CasesQuery(Schema):
     text = String(validate=[Length(1, LONGEST_TEXT), PLAIN, _words])
     received_from = Date(validate=YEARS)
     received_to = Date(validate=YEARS)
+    finished_from = AwareDateTime(default_timezone=UTC, validate=INSTANTS)
+    finished_to = AwareDateTime(default_timezone=UTC, validate=INSTANTS)
+    error = String(validate=CODE)
     dated_from = Date(validate=YEARS)
     dated_to = Date(validate=YEARS)
     tenant = String(validate=PLAIN)
@@ -133,7 +145,13 @@ def _as_filter(found: dict[str, Any]) -> dict[str, Any]:
     }
     since = None if begin is None else _midnight(begin)
     until = None if last is None else _midnight(last + timedelta(days=1))
-    return found | shares | {"since": since, "until": until}
+    ends = {
+        f"finished_{end}": found.pop(f"finished_{name}", None)
+        for name, end in (("from", "since"), ("to", "until"))
+    }
+    if found.get("error") == NO_CODE:
+        found["error"] = ""
+    return found | shares | ends | {"since": since, "until": until}
 
 
 def _midnight(day: date) -> datetime:

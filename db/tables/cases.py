@@ -17,7 +17,7 @@ from hilum.jobs import Priority, State
 class CaseRow(Row):
     """A job, what it is of and what it found; docs/decisions/0009 says why it is kept twice.
 
-    Triggers keep it, as the view `cases_now` has it (revision 0018): nobody writes it.
+    Triggers keep it, as the view `cases_now` has it (revision 0022): nobody writes it.
     """
 
     __tablename__ = "cases"
@@ -41,10 +41,11 @@ class CaseRow(Row):
     lesion_share: Mapped[float | None]
     """Of lung, 0..1; None, as the three above, without a report."""
     words: Mapped[str] = mapped_column(TSVECTOR, deferred=True)
-    """What anybody may find it by: StudyInstanceUID, AccessionNumber, the code of its error, and its
-    network, which many share: of words that are all unique the planner keeps no statistics."""
+    """What anybody may find it by: StudyInstanceUID, the code of its error, and its network, which many
+    share: of words that are all unique the planner keeps no statistics."""
     patient_words: Mapped[str] = mapped_column(TSVECTOR, deferred=True)
-    """What those may find it by who know its patient: PatientName in each script, and PatientID."""
+    """What those may find it by who know its patient: PatientName in each script, PatientID, and
+    AccessionNumber, which names the patient's order."""
 
     job: Mapped[JobRow] = relationship()
     report: Mapped[ReportRow | None] = relationship(

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.tables.base import Row, now
@@ -31,8 +31,22 @@ class PurgeRow(Row):
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     sha256: Mapped[str] = mapped_column(default="")
     """Over the sorted content hashes of the studies."""
+    wanted: Mapped[int | None]
+    """Studies that were to go when a page asked for it; None once it is over, and of any other purge."""
+    study_uid: Mapped[str | None]
+    """Which study was named; kept until it is over."""
+    address: Mapped[str | None]
+    """From which network address it was asked for; likewise."""
 
-    __table_args__ = (Index("ix_purges_tenant_at", "tenant_id", "at", "id"),)
+    __table_args__ = (
+        Index("ix_purges_tenant_at", "tenant_id", "at", "id"),
+        Index("ix_purges_going_on", "at", "id", postgresql_where=text("wanted IS NOT NULL")),
+    )
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it is not over."""
+        return self.wanted is not None
 
 
 class PurgedRow(Row):

@@ -198,6 +198,12 @@ LISTS: dict[str, Ask] = {
 """Long lists: read in the order of an index, so that a page costs its own rows and no more."""
 
 QUESTIONS: dict[str, Ask] = {
+    "cases that went wrong so": lambda c: list_cases(
+        c.session,
+        sight_of(c),
+        CaseFilter(error="not_axial", finished_since=datetime(2026, 3, 1, tzinfo=UTC)),
+        Page(sort="-received"),
+    ),
     "how many cases": lambda c: count_cases(c.session, sight_of(c), CaseFilter()),
     "which networks": lambda c: networks(c.session, EVERYTHING),
     "which scanners": lambda c: scanners(c.session, Scope.of(c.tenant_id)),

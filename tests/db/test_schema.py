@@ -109,6 +109,24 @@ def test_series_from_before_has_no_sheet(filled: Engine) -> None:
     assert found == [("LUNG", None)] * 3
 
 
+def test_accession_number_from_before_is_a_word_of_its_patient(filled: Engine) -> None:
+    config = _config()
+    with filled.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0020")
+        connection.exec_driver_sql("UPDATE studies SET accession_number = 'B2'")
+    words = text("SELECT words::text, patient_words::text FROM cases")
+    with filled.connect() as connection:
+        before = connection.execute(words).all()
+
+    migrate(filled)
+
+    with filled.connect() as connection:
+        after = connection.execute(words).all()
+    assert {("'b2'" in one, "'b2'" in another) for one, another in before} == {(True, False)}
+    assert {("'b2'" in one, "'b2'" in another) for one, another in after} == {(False, True)}
+
+
 def test_study_from_before_is_run_again_by_the_pipeline_of_now(filled: Engine) -> None:
     migrate(filled)
 

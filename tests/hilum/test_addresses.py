@@ -2,7 +2,7 @@
 
 import pytest
 
-from hilum.addresses import is_public
+from hilum.addresses import is_public, is_within, parse_networks
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1"])
@@ -46,3 +46,15 @@ def test_an_address_of_a_machine_or_a_ward_is_not(address: str) -> None:
 )
 def test_address_that_stands_for_another_is_judged_by_it(address: str, expected: bool) -> None:  # noqa: FBT001
     assert is_public(address) is expected
+
+
+@pytest.mark.parametrize("text", ["10.1.0.0/16", " 10.1.0.0/16 , fd00::/8,", "10.1.2.3"])
+def test_networks_are_read_from_a_line(text: str) -> None:
+    assert is_within("10.1.2.3", parse_networks(text))
+    assert not is_within("10.2.0.1", parse_networks(text))
+
+
+@pytest.mark.parametrize("text", ["10.1.2.3/16", "pacs.example", "10.1.0.0/16 10.2.0.0/16", "all"])
+def test_line_that_names_no_networks_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"does not appear|has host bits"):
+        parse_networks(text)

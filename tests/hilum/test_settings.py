@@ -62,3 +62,9 @@ def test_settings_cannot_be_changed() -> None:
 def test_time_zone_that_does_not_exist_is_refused(zone: str) -> None:
     with pytest.raises(MissingSetting, match=r"HILUM_TIME_ZONE: .*expected a time zone such as"):
         Settings.from_environment(time_zone=zone)
+
+
+@pytest.mark.parametrize("networks", ["10.1.2.3/16", "pacs.example"])
+def test_networks_that_are_none_are_refused(networks: str) -> None:
+    with pytest.raises(MissingSetting, match=r"HILUM_DESTINATION_NETWORKS: .*expected networks"):
+        Settings.from_environment(destination_networks=networks)

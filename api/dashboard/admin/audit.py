@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of the audit log: who did what, as a list and as a file, and whether anybody changed it."""
 
+import hashlib
+import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from apiflask import APIBlueprint
@@ -19,10 +21,11 @@ from api.dashboard.admin.rights import (
 from api.errors import status_of
 from api.exports import Columns, csv_response
 from api.parts import parts
-from db.audit import AuditFilter, iterate_entries, list_entries, verify_log
+from api.person import person
+from db.audit import AuditFilter, iterate_entries, list_entries, read_head, verify_on
 from db.pages import Page
 from db.tenants import tenant_in, tenants_in
-from hilum.audit import Action, Head, Record, Verification, canonical
+from hilum.audit import NOWHERE, Action, Head, Record, canonical
 from hilum.errors import InvalidRequest
 
 audit = APIBlueprint("audit", __name__, url_prefix="/audit", enable_openapi=False)
@@ -31,6 +34,9 @@ ROWS: Final = 50
 
 LONGEST: Final = 200
 """Characters of a field."""
+
+LONGEST_S: Final = 2.0
+"""Seconds that a browser waits for a part of a verification; the page asks for the next by itself."""
 
 GROUPS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
 """What actions are done to, in the order of their table."""
@@ -75,22 +81,55 @@ def export() -> Response:
 
 @audit.post("/verify")
 def verify() -> str | tuple[str, int]:
-    """Look whether every entry is as it was written, and show the answer."""
+    """Look for a while whether every entry is as it was written; show the answer, or how far it is."""
     check_administers_everything()
     try:
-        kept = _kept()
+        kept = _head("count", "sha256")
+        after = _looked_at(kept)
     except InvalidRequest as error:
         return _index(error=error), status_of(type(error))
     with parts().sessions.begin() as session:
-        found = verify_log(session, kept)
-    with parts().sessions.begin() as session:
-        detail = {"entries": found.count, "is_whole": found.is_whole}
-        remember(session, Action.AUDIT_VERIFIED, "", None, **detail)
-    return _index(found=found)
+        found, is_over = verify_on(session, after, kept, longest_s=LONGEST_S)
+        total = read_head(session).count
+    if is_over:
+        with parts().sessions.begin() as session:
+            detail = {"entries": found.count, "is_whole": found.is_whole}
+            remember(session, Action.AUDIT_VERIFIED, "", None, **detail)
+    look = {
+        "found": found,
+        "is_over": is_over,
+        "total": total,
+        "kept": kept,
+        "seal": _seal(found.head, kept),
+    }
+    if "HX-Request" in request.headers:
+        return render_template("dashboard/admin/verified.html", **look)
+    return _index(look=look)
 
 
-def _index(error: InvalidRequest | None = None, found: Verification | None = None) -> str:
-    is_bare = error is not None or found is not None
+def _looked_at(kept: Head | None) -> Head:
+    """Return where the look ended that the form goes on with; the beginning where it begins one.
+
+    Raises:
+        InvalidRequest: it is not what a page of this sign-in was given.
+    """
+    after = _head("after", "after_sha256")
+    if after is None:
+        return NOWHERE
+    if not hmac.compare_digest(_seal(after, kept), read_line("seal", longest=LONGEST)):
+        raise InvalidRequest("This look was begun by another sign-in: begin it anew.")
+    return after
+
+
+def _seal(head: Head, kept: Head | None) -> str:
+    """Return what shows that a look got so far: nobody says that a log is whole which they passed by."""
+    key = parts().settings.secret_key.encode()
+    said = f"verified {person().sign_in} {head} {kept}"
+    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+
+
+def _index(error: InvalidRequest | None = None, look: Mapping[str, Any] | None = None) -> str:
+    is_bare = error is not None or look is not None
     asked = {} if is_bare else _asked()
     with parts().sessions.begin() as session:
         chosen = AuditFilter() if is_bare else _chosen(session)
@@ -109,8 +148,8 @@ def _index(error: InvalidRequest | None = None, found: Verification | None = Non
         groups=GROUPS,
         is_everything=administered().is_everything,
         canonical=canonical,
-        found=found,
         error=error,
+        **(look or {}),
     )
 
 
@@ -168,9 +207,13 @@ def _midnight(asked: Mapping[str, str], name: str, *, after: int) -> datetime | 
     return datetime.combine(day, time(), UTC)
 
 
-def _kept() -> Head | None:
-    """Return the head of the log that somebody kept elsewhere; None where they gave none."""
-    count, sha256 = (read_line(name, longest=64) for name in ("count", "sha256"))
+def _head(number: str, hash_: str) -> Head | None:
+    """Return where a log ended, by the names of two fields; None where both are empty.
+
+    Raises:
+        InvalidRequest: one is, or there is no such number.
+    """
+    count, sha256 = (read_line(name, longest=64) for name in (number, hash_))
     if not count and not sha256:
         return None
     is_number = count.isascii() and count.isdigit() and 0 < len(count) <= 18  # noqa: PLR2004 - fits a bigint

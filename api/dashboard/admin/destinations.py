@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of destinations: archives that a hospital's results go to, and whether they get there."""
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,6 +15,7 @@ from api.dashboard.admin.forms import need_line, read_line, see
 from api.dashboard.admin.rights import administered, remember, tenant_chosen
 from api.errors import status_of
 from api.parts import parts
+from api.push.bounds import WHOM_TO_ASK, place_of
 from api.push.courier import echo
 from db.deliveries import retry_failed
 from db.destinations import (
@@ -37,7 +40,7 @@ from hilum.destinations import (
     parse_entity,
     parse_service,
 )
-from hilum.errors import HilumError, InvalidRequest
+from hilum.errors import HilumError, InvalidRequest, NotPermitted, Undelivered
 
 destinations = APIBlueprint(
     "destinations", __name__, url_prefix="/destinations", enable_openapi=False
@@ -58,7 +61,7 @@ def index() -> str:
     return _index()
 
 
-def _index(error: InvalidRequest | None = None) -> str:
+def _index(error: HilumError | None = None) -> str:
     with parts().sessions.begin() as session:
         found = destinations_in(session, administered())
         ids = [one.id for one in found]
@@ -73,6 +76,7 @@ def _index(error: InvalidRequest | None = None) -> str:
         contents=CONTENTS,
         usual=RESULTS,
         calling=CALLING,
+        bounds=_bounds(),
         error=error,
     )
 
@@ -87,7 +91,7 @@ def add() -> Response | tuple[str, int]:
             tenant = tenant_chosen(session)
             row = add_destination(session, tenant.name, name, address, **_wishes())
             _remember(session, row, "added")
-    except InvalidRequest as error:
+    except (InvalidRequest, NotPermitted) as error:
         return _index(error), status_of(type(error))
     return _see(row.id)
 
@@ -110,6 +114,7 @@ def _show(destination_id: UUID, *, error: HilumError | None = None, said: str = 
         waiting=sum(counts.get((row.id, state), 0) for state in OPEN),
         failed=counts.get((row.id, DeliveryState.FAILED), 0),
         contents=CONTENTS,
+        bounds=_bounds(),
         said=said,
         error=error,
     )
@@ -123,7 +128,7 @@ def change(destination_id: UUID) -> Response | tuple[str, int]:
             row = destination_in(session, administered(), destination_id)
             change_destination(row, _read(kept=_address(row)), **_wishes())
             _remember(session, row, "changed")
-    except InvalidRequest as error:
+    except (InvalidRequest, NotPermitted) as error:
         return _show(destination_id, error=error), status_of(type(error))
     return _see(destination_id)
 
@@ -167,8 +172,24 @@ def _read(*, kept: Address | None) -> Address:
     """Return the address of a form.
 
     Its authorization is never shown, so an empty field leaves the one that is kept; but only where
-    the address stays, or a new one would be told the secret of the old.
+    the address stays, or a new one would be told the secret of the old. An address that stays is
+    as bounded as before; a new one is, where somebody named it who administers some hospitals alone.
+
+    Raises:
+        InvalidRequest: it is none.
+        NotPermitted: it lies where they may name none.
     """
+    read = _typed_in(kept)
+    if kept is not None and read == replace(kept, is_bounded=False):
+        return kept
+    bounded = replace(read, is_bounded=not administered().is_everything)
+    # A name service may be away for a moment; the courier looks again.
+    with suppress(Undelivered):
+        place_of(bounded, parts().settings)
+    return bounded
+
+
+def _typed_in(kept: Address | None) -> Address:
     address = need_line("address", longest=LONGEST_ADDRESS)
     if not address.startswith(IS_SERVICE):
         calling = read_line("calling", longest=LONGEST_TITLE) or CALLING
@@ -177,8 +198,15 @@ def _read(*, kept: Address | None) -> Address:
         address, authorization=read_line("authorization", longest=LONGEST_ADDRESS)
     )
     if isinstance(kept, Stow) and kept.url == found.url and not found.authorization:
-        return kept
+        return replace(kept, is_bounded=False)
     return found
+
+
+def _bounds() -> dict[str, str] | None:
+    """Return the networks in which somebody may name archives, and whom to ask for more; None for any."""
+    if administered().is_everything:
+        return None
+    return {"networks": parts().settings.destination_networks, "whom_to_ask": WHOM_TO_ASK}
 
 
 def _wishes() -> dict[str, Any]:

@@ -11,7 +11,13 @@ from api.health import find_troubles
 from api.parts import Parts, parts
 from db.health import check_database, check_upkeep
 from db.overview import glance
-from hilum.health import Check, Health, check_spool, check_usual_network
+from hilum.health import (
+    Check,
+    Health,
+    check_certificates,
+    check_spool,
+    check_usual_network,
+)
 from hilum.jobs import State
 
 health = APIBlueprint("health", __name__, url_prefix="/health", enable_openapi=False)
@@ -55,6 +61,7 @@ def _examine(of: Parts) -> Iterator[Check]:
         yield Check(name, found, troubles.get(name, "as expected"))
     yield from check_spool(of.settings)
     yield from check_usual_network(of.settings)
+    yield from check_certificates(of.settings)
 
 
 def _worst(checks: list[Check]) -> Health:

@@ -15,9 +15,9 @@ from api.dashboard.admin.rights import administered, tenant_chosen
 from api.errors import status_of
 from api.parts import parts
 from api.person import person
+from db.asked_purges import begin_purge, carry_on, purges_going_on
 from db.proof import prove
 from db.purges import NOTHING, Chosen, Preview, Wish, find_purge, list_purges, preview
-from db.removal import purge
 from db.retention import keep_for
 from db.tables import TenantRow, now
 from db.tenants import tenants_in
@@ -27,8 +27,8 @@ from hilum.settings import MIB
 
 retention = APIBlueprint("retention", __name__, url_prefix="/retention", enable_openapi=False)
 
-LONGEST_S: Final = 20.0
-"""Seconds that a browser waits for a purge; it says then how much is left, and goes on when asked to."""
+LONGEST_S: Final = 2.0
+"""Seconds that a browser waits for a purge; what takes longer goes on by itself, and shows how far it is."""
 
 UID: Final = re.compile(r"[0-9.]{1,64}")
 
@@ -70,12 +70,22 @@ def remove() -> str | tuple[str, int]:
     except InvalidRequest as error:
         return _index(error=error), status_of(type(error))
     wish = Wish(chosen, administered(), person().by, address=request.remote_addr)
-    purge_id = purge(parts().sessions, parts().store, wish, longest_s=LONGEST_S)
     with parts().sessions.begin() as session:
-        left = preview(session, administered(), chosen)
-    if left.studies:
-        return _ask("remove", tenant, left, **fields)
-    return _index() if purge_id is None else _show_proof(purge_id)
+        purge_id = begin_purge(session, wish, going).id
+    row = carry_on(parts().sessions, parts().store, purge_id, longest_s=LONGEST_S)
+    return _index() if row.goes_on else _show_proof(purge_id)
+
+
+@retention.get("/purges/<uuid:purge_id>/progress")
+def progress(purge_id: UUID) -> str:
+    """Show how far a purge is, for a page that stays open, and at its end the proof."""
+    with parts().sessions.begin() as session:
+        row = find_purge(session, administered(), purge_id)
+        names = {tenant.id: tenant.name for tenant in tenants_in(session, administered())}
+        if row.goes_on:
+            return render_template("dashboard/admin/purging.html", row=row, names=names)
+        proof = prove(session, parts().store, row)
+    return render_template("dashboard/admin/proof.html", proof=proof, proved=row, names=names)
 
 
 @retention.post("/purges/<uuid:purge_id>/prove")
@@ -95,11 +105,13 @@ def _index(**shown: Any) -> str:
     with parts().sessions.begin() as session:
         tenants = tenants_in(session, administered())
         purges = list_purges(session, administered())
+        going_on = purges_going_on(session, administered())
     return render_template(
         "dashboard/admin/retention.html",
         tenants=tenants,
         names={tenant.id: tenant.name for tenant in tenants},
         purges=purges,
+        going_on=going_on,
         longest_days=LONGEST_DAYS,
         mib=MIB,
         **shown,

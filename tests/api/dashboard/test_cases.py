@@ -15,9 +15,10 @@ from sqlalchemy import Engine, event, select, update
 from werkzeug.test import TestResponse
 
 from api.schemas.cases import ON_A_PAGE
+from db.batches import add_batch
 from db.claims import fail_job
 from db.session import Sessions
-from db.tables import AuditRow, JobRow, SavedFilterRow, StudyRow, TenantRow
+from db.tables import AuditRow, BatchJobRow, JobRow, SavedFilterRow, StudyRow, TenantRow
 from hilum.audit import Action
 from hilum.jobs import Priority, State
 from hilum.people import Role
@@ -100,13 +101,38 @@ def test_operator_sees_the_case_and_not_the_patient(operator: Visitor, smith: st
         assert secret not in page
 
 
-@pytest.mark.parametrize("typed", ["smith", "pat-4711"])
+@pytest.mark.parametrize("typed", ["smith", "pat-4711", "acc/2026-17", "acc"])
 @pytest.mark.usefixtures("smith")
 def test_operator_finds_nobody_by_name(operator: Visitor, typed: str) -> None:
     page = operator.get("/cases", text=typed)
 
     assert ids_of(page) == []
     assert "No case meets these filters" in words(page)
+
+
+def test_reader_finds_a_case_by_its_accession_number(reader: Visitor, smith: str) -> None:
+    assert ids_of(reader.get("/cases", text="acc/2026-17")) == [smith]
+
+
+def test_label_of_a_batch_finds_cases_of_hospitals_that_somebody_sees(
+    operator: Visitor,
+    outsider: Visitor,
+    sessions: Sessions,
+    tenant: TenantRow,
+    elsewhere: TenantRow,
+    smith: str,
+    foreign: str,
+) -> None:
+    with sessions.begin() as session:
+        for tenant_id, job_id in ((tenant.id, smith), (elsewhere.id, foreign)):
+            batch = add_batch(session, tenant_id, label="Night shift", is_open=True)
+            assert batch is not None
+            session.add(BatchJobRow(batch_id=batch.id, job_id=UUID(job_id)))
+
+    assert ids_of(operator.get("/cases", text="night")) == [smith]
+    assert ids_of(outsider.get("/cases", text="night")) == [foreign]
+    for page in ("/cases", f"/cases/{smith}", "/queue", "/cases/export.csv"):
+        assert "Night shift" not in operator.get(page).text
 
 
 def test_other_hospitals_are_not_there(
@@ -156,6 +182,10 @@ def test_script_in_what_was_sent_is_text(
         ({"dated_from": "2026-01-03"}, 0),
         ({"received_from": "2026-01-01", "received_to": "2999-12-31"}, 1),
         ({"received_to": "2020-01-01"}, 0),
+        ({"finished_from": "2026-01-01T00:00", "finished_to": "2999-12-31T23:59"}, 1),
+        ({"finished_to": "2020-01-01T00:00"}, 0),
+        ({"finished_from": "2999-12-31T00:00"}, 0),
+        ({"error": "none"}, 0),
     ],
 )
 def test_query_string_narrows_the_list(
@@ -177,6 +207,10 @@ def test_query_string_narrows_the_list(
         "share_min=nan",
         "share_min=x",
         "received_from=yesterday",
+        "finished_from=yesterday",
+        "finished_to=9999-12-31T23:59-14:00",
+        "finished_from=0001-01-01T00:00%2B14:00",
+        "error=%27%3B",
         "received_to=9999-12-31",
         "dated_from=0001-01-01",
         "sort=name",
@@ -308,11 +342,19 @@ def test_csv_names_patients_for_those_who_know_them(
     [row] = csv.DictReader(io.StringIO(reader.get("/cases/export.csv").text))
     assert row["job_id"] == smith
     assert (row["patient_name"], row["patient_id"]) == ("Smith John", "PAT-4711")
+    assert row["accession_number"] == "ACC/2026-17"
     assert (row["verdict"], row["lesion_share"]) == ("Alarming", "0.3")
 
     [row] = csv.DictReader(io.StringIO(operator.get("/cases/export.csv").text))
     assert row["job_id"] == smith
-    assert not {"patient_name", "patient_id"} & set(row)
+    assert not {"patient_name", "patient_id", "accession_number"} & set(row)
+
+
+def test_case_has_its_accession_number_for_those_who_know_patients(
+    reader: Visitor, operator: Visitor, smith: str
+) -> None:
+    assert "Accession ACC/2026-17" in words(reader.get(f"/cases/{smith}"))
+    assert "ACC" not in operator.get(f"/cases/{smith}").text
 
 
 @pytest.mark.usefixtures("smith")

@@ -79,7 +79,7 @@ def test_case_lists_what_it_may_be_held_against(reader: Visitor, scan: Scan) -> 
     by_other_network = scan("20260102", uid="1.2.3", network="resnet101@4.0.0")
     another_time = scan("20260201", share=0.3)
 
-    page = reader.get(f"/cases/{one}/compare")
+    page = reader.get(f"/cases/{one}")
 
     for other in (by_other_network, another_time):
         assert f'href="/cases/{one}/compare/{other}"' in page.text
@@ -88,21 +88,21 @@ def test_case_lists_what_it_may_be_held_against(reader: Visitor, scan: Scan) -> 
 
 def test_case_without_another_report_says_so(reader: Visitor, scan: Scan) -> None:
     assert "no other report of this study, and none of another" in words(
-        reader.get(f"/cases/{scan()}/compare")
+        reader.get(f"/cases/{scan()}")
     )
 
 
 def test_who_may_not_know_patients_gets_no_other_study(operator: Visitor, scan: Scan) -> None:
     one, other = scan("20260102"), scan("20260201")
 
-    assert str(other) not in operator.get(f"/cases/{one}/compare").text
+    assert str(other) not in operator.get(f"/cases/{one}").text
     assert operator.get(f"/cases/{one}/compare/{other}").status_code == 404
 
 
 def test_reports_of_another_hospital_are_unknown(outsider: Visitor, scan: Scan) -> None:
     one, other = scan("20260102"), scan("20260201")
 
-    assert outsider.get(f"/cases/{one}/compare").status_code == 404
+    assert outsider.get(f"/cases/{one}").status_code == 404
     assert outsider.get(f"/cases/{one}/compare/{other}").status_code == 404
 
 

@@ -5,19 +5,23 @@ import io
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from apiflask import APIFlask
 from sqlalchemy import Engine
 
 from api.dashboard.panels import PANELS
+from api.dashboard.period import Period
 from db.reports import report_for
 from db.session import Sessions
-from db.tables import ReportRow, TenantRow
+from db.tables import JobRow, ReportRow, TenantRow
+from hilum.jobs import State
 from tests.api.dashboard.visitor import Visitor, words
-from tests.db.factories import finished_job
+from tests.db.factories import finished_job, queue_job
 from tests.db.test_plans import recorded
 
 MOST_STATEMENTS = 12
@@ -128,6 +132,94 @@ def test_period_is_kept_to(reader: Visitor, case: Case) -> None:
     week = {"from": today - timedelta(days=7), "to": today - timedelta(days=6)}
     assert count(**week) == 2
     assert count(**{"from": today}) == 1
+
+
+def listed(visitor: Visitor, address: str) -> set[str]:
+    """The jobs of the list of cases that a link leads to."""
+    answer = visitor.get(unescape(address))
+    assert answer.status_code == 200
+    return set(re.findall(r'name="job_id" value="([0-9a-f-]+)"', answer.text))
+
+
+def link(visitor: Visitor, panel: str, text: str, **query: Any) -> str:
+    """The address behind the first such text of a figure."""
+    page = visitor.get("/insights", **query).text.partition(f'id="{panel}"')[2]
+    found = re.search(rf'<a href="(/cases[^"]*)">{re.escape(text)}</a>', page)
+    assert found
+    return found[1]
+
+
+@pytest.fixture
+def wrong(sessions: Sessions, tenant: TenantRow) -> Callable[..., str]:
+    """Have a job go wrong, now or some days ago."""
+
+    def fail(
+        code: str | None,
+        state: State = State.FAILED,
+        *,
+        days_ago: int = 0,
+        at: TenantRow = tenant,
+    ) -> str:
+        with sessions.begin() as session:
+            job = queue_job(session, at.id)
+            job.state, job.error_code = state, code
+            job.finished_at = datetime.now(UTC) - timedelta(days=days_ago)
+            return str(job.id)
+
+    return fail
+
+
+def test_row_of_a_failure_leads_to_exactly_the_cases_that_it_counts(
+    reader: Visitor,
+    admin: Visitor,
+    wrong: Callable[..., str],
+    elsewhere: TenantRow,
+    tenant: TenantRow,
+) -> None:
+    counted = {wrong("not_axial"), wrong("not_axial", State.QUARANTINED)}
+    without = wrong(None)
+    # A text would find these, too: it finds what begins with each of its words.
+    wrong("not_axial_at_all")
+    wrong("not_axial", State.CANCELLED)
+    wrong("not_axial", State.QUEUED)
+    older = wrong("not_axial", days_ago=40)
+    foreign = wrong("not_axial", at=elsewhere)
+
+    assert listed(reader, link(reader, "failures", "not_axial", days=30)) == counted
+    assert listed(reader, link(reader, "failures", "not_axial", days=90)) == counted | {older}
+    assert listed(reader, link(reader, "failures", "none")) == {without}
+    assert listed(admin, link(admin, "failures", "not_axial")) == counted | {foreign}
+    of_one = link(admin, "failures", "not_axial", hospital=tenant.id)
+    assert listed(admin, of_one) == counted
+
+
+def test_choice_of_network_goes_with_the_link(reader: Visitor, wrong: Callable[..., str]) -> None:
+    job = wrong("not_axial")
+
+    assert listed(reader, link(reader, "failures", "not_axial", network="resnet50")) == {job}
+    assert "network=resnet50" in link(reader, "failures", "not_axial", network="resnet50")
+
+
+def test_day_and_verdict_lead_to_their_cases(
+    reader: Visitor, case: Case, sessions: Sessions
+) -> None:
+    rows = [case(0.4), case(0.1), case(0.4, days_ago=1)]
+    with sessions.begin() as session:
+        for row in rows:
+            session.get_one(JobRow, row.job_id).finished_at = row.created_at
+
+    [alarming, mild, older] = (str(row.job_id) for row in rows)
+    page = reader.get("/insights").text.partition('id="cases"')[2].partition("</section>")[0]
+    links = re.findall(r'<a href="(/cases[^"]*)">1</a>', page)
+    assert [listed(reader, one) for one in links] == [{older}, {mild}, {alarming}]
+    assert listed(reader, link(reader, "speed", "resnet50")) == {alarming, mild, older}
+
+
+def test_days_of_a_link_end_at_the_midnight_of_the_installation() -> None:
+    day = Period(date(2026, 3, 29), date(2026, 3, 29), ZoneInfo("Europe/Vienna"))
+
+    # The clock went on by an hour in that night.
+    assert day.ends == {"finished_from": "2026-03-28T23:00", "finished_to": "2026-03-29T22:00"}
 
 
 def test_reader_counts_the_cases_of_their_hospital_alone(

@@ -2,10 +2,13 @@
 
 import csv
 import io
+import re
+from importlib import import_module
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, text
+from werkzeug.test import TestResponse
 
 from db.audit import append, read_head
 from db.session import Sessions
@@ -196,6 +199,84 @@ def test_end_that_was_cut_off_shows_against_what_was_kept(admin: Visitor) -> Non
 )
 def test_half_of_a_head_is_explained(admin: Visitor, form: dict[str, str]) -> None:
     assert admin.post(f"{AUDIT}/verify", form).status_code == 422
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a look at two entries take as long as a request may."""
+    monkeypatch.setattr("db.audit.AT_ONCE", 2)
+    # The package calls its blueprint by the same name.
+    monkeypatch.setattr(import_module("api.dashboard.admin.audit"), "LONGEST_S", 0.0)
+
+
+def fields(page: TestResponse) -> dict[str, str]:
+    """What the form holds that goes on with a look."""
+    form = page.text.partition("Every entry is looked at")[2].partition("</form>")[0]
+    return dict(re.findall(r'type="hidden" name="([a-z0-9_]+)" value="([^"]*)"', form))
+
+
+def look(visitor: Visitor, **form: str) -> list[TestResponse]:
+    """Look at the log as the page does, part by part."""
+    answers = [visitor.post(f"{AUDIT}/verify", form)]
+    while sent := fields(answers[-1]):
+        assert len(answers) < 99
+        answers.append(visitor.post(f"{AUDIT}/verify", sent))
+    return answers
+
+
+@pytest.mark.usefixtures("log", "slow")
+def test_long_log_is_looked_at_part_by_part(admin: Visitor, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        head = read_head(session)
+
+    *parts, last = look(admin, count=str(head.count), sha256=head.sha256)
+
+    assert f'<progress max="{head.count}" value="2"' in parts[0].text
+    assert len(parts) == head.count // 2
+    assert f"{head.count} entries are as they were written" in words(last)
+    with sessions.begin() as session:
+        verified = select(AuditRow).where(
+            AuditRow.action == Action.AUDIT_VERIFIED, AuditRow.id > head.count
+        )
+        entry = session.scalars(verified).one()
+    assert entry.detail == {"entries": head.count, "is_whole": True}
+
+
+@pytest.mark.usefixtures("log", "slow")
+def test_change_and_cut_show_in_whichever_part_they_are(admin: Visitor, sessions: Sessions) -> None:
+    cut = look(admin, count="9999", sha256="ab" * 32)
+    other = look(admin, count="1", sha256="ab" * 32)
+    with sessions.begin() as session:
+        session.execute(text("ALTER TABLE audit DISABLE TRIGGER audit_is_appended_to"))
+        session.execute(text("UPDATE audit SET by = 'nobody' WHERE id = 4"))
+        session.execute(text("ALTER TABLE audit ENABLE TRIGGER audit_is_appended_to"))
+    changed = look(admin)
+
+    assert "expected 9999 or more" in words(cut[-1])
+    assert "Entry 1 is not the one whose hash was kept elsewhere" in words(other[-1])
+    assert "Entry 4 is not what was written. The 3 entries before it" in words(changed[-1])
+    assert (len(cut) > 2, len(other), len(changed)) == (True, 1, 2)
+
+
+@pytest.mark.usefixtures("log", "slow")
+@pytest.mark.parametrize(
+    "forged",
+    [{"after": "4"}, {"after_sha256": "0" * 64}, {"seal": ""}, {"count": "1", "sha256": "0" * 64}],
+)
+def test_nobody_goes_on_from_where_no_look_has_been(admin: Visitor, forged: dict[str, str]) -> None:
+    sent = fields(admin.post(f"{AUDIT}/verify"))
+
+    assert admin.post(f"{AUDIT}/verify", sent | forged).status_code == 422
+
+
+@pytest.mark.usefixtures("log", "slow")
+def test_part_is_given_to_the_page_that_asks_for_it(admin: Visitor) -> None:
+    sent = fields(admin.post(f"{AUDIT}/verify")) | {"form_token": admin.token()}
+
+    part = admin.client.post(f"{AUDIT}/verify", data=sent, headers={"HX-Request": "true"})
+
+    assert "<progress" in part.text
+    assert "<main" not in part.text
 
 
 def test_one_chain_of_all_hospitals_is_verified_by_who_administers_all(chief: Visitor) -> None:

@@ -1,17 +1,21 @@
 """Destinations by page: archives of one's own hospital, whose secrets are never shown."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from apiflask import APIFlask
 from sqlalchemy import select, update
 
+from api.parts import EXTENSION, Parts
 from db.destinations import add_destination
 from db.session import Sessions
 from db.tables import AuditRow, DeliveryRow, DestinationRow, TenantRow
 from hilum.destinations import DeliveryState, Stow, parse_entity
+from hilum.settings import Settings
 from tests.api.dashboard.visitor import Visitor, words
-from tests.api.push.archives import free_port
+from tests.api.push.archives import Service, free_port
 from tests.db.factories import finished_job
 
 PAGE = "/admin/destinations"
@@ -25,6 +29,13 @@ def form(tenant: TenantRow, **changes: Any) -> dict[str, Any]:
         "address": "PACS@10.0.0.7:104",
         "contents": ["segmentation", "document"],
     } | changes
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings of an installation whose hospitals name archives of their own networks."""
+    networks = "10.0.0.0/8, 127.0.0.0/8, ::1"
+    return settings.model_copy(update={"destination_networks": networks})
 
 
 @pytest.fixture
@@ -113,7 +124,11 @@ def test_new_address_is_not_told_the_secret_of_the_old(
     chief.post(service, {"address": "https://evil.example", "contents": ["document"]})
 
     [row] = kept(sessions)
-    assert row.address == {"url": "https://evil.example", "authorization": ""}
+    assert row.address == {
+        "url": "https://evil.example",
+        "authorization": "",
+        "is_bounded": True,
+    }
 
 
 def test_form_of_an_archive_keeps_what_it_shows(
@@ -126,6 +141,89 @@ def test_form_of_an_archive_keeps_what_it_shows(
 
     [row] = kept(sessions)
     assert (row.address["host"], row.address["calling"]) == ("::1", "OTHER")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "PACS@192.168.0.7:104",
+        "PACS@169.254.169.254:80",
+        "PACS@[fd00::1]:104",
+        "https://192.168.0.7/dicom-web",
+        "http://169.254.169.254/latest",
+        "http://[64:ff9b::a9fe:a9fe]/",
+    ],
+)
+def test_archive_outside_of_the_networks_is_for_those_who_administer_everything(
+    chief: Visitor, admin: Visitor, tenant: TenantRow, sessions: Sessions, address: str
+) -> None:
+    page = chief.post(PAGE, form(tenant, name="inside")).headers["Location"]
+
+    refused = [chief.post(PAGE, form(tenant, address=address))]
+    refused.append(chief.post(page, form(tenant, address=address)))
+    added = admin.post(PAGE, form(tenant, address=address))
+
+    assert {answer.status_code for answer in refused} == {403}
+    for answer in refused:
+        assert "Ask somebody who administers all hospitals to name it" in words(answer)
+    assert added.status_code == 303
+    assert len(kept(sessions)) == 2
+
+
+def test_name_is_looked_up_again_when_it_is_called(
+    chief: Visitor, tenant: TenantRow, app: APIFlask
+) -> None:
+    archive = Service(200, [])
+    parts: Parts = app.extensions[EXTENSION]
+
+    with archive.running() as url:
+        named = url.replace("127.0.0.1", "localhost")
+        page = chief.post(PAGE, form(tenant, address=named)).headers["Location"]
+        reached = chief.post(f"{page}/echo")
+        # As if the name had moved: what it leads to is of no network any more.
+        settings = parts.settings.model_copy(update={"destination_networks": "10.0.0.0/8"})
+        app.extensions[EXTENSION] = replace(parts, settings=settings)
+        refused = chief.post(f"{page}/echo")
+
+    assert "It answers." in words(reached)
+    assert "lies outside of the networks" in words(refused)
+    [(_, _, headers, _)] = archive.requests
+    assert headers["host"] == named.split("/")[2]
+
+
+def test_without_networks_addresses_are_for_those_who_administer_everything(
+    chief: Visitor, admin: Visitor, tenant: TenantRow, app: APIFlask, sessions: Sessions
+) -> None:
+    parts: Parts = app.extensions[EXTENSION]
+    settings = parts.settings.model_copy(update={"destination_networks": ""})
+    app.extensions[EXTENSION] = replace(parts, settings=settings)
+
+    added = [who.post(PAGE, form(tenant)) for who in (chief, admin)]
+    page = added[1].headers["Location"]
+    moved = chief.post(page, form(tenant, address="PACS@10.0.0.8:104"))
+    called = chief.post(page, form(tenant, calling="OTHER"))
+    lists = [words(who.get(PAGE)) for who in (chief, admin)]
+    narrowed = chief.post(page, form(tenant, contents=["document"]))
+
+    assert [one.status_code for one in (*added, moved, called)] == [403, 303, 403, 403]
+    assert ["Ask somebody who administers all" in text for text in lists] == [True, False]
+    # What stands there is seen, and what it gets is theirs to say.
+    assert narrowed.status_code == 303
+    [row] = kept(sessions)
+    assert (row.address["host"], row.contents) == ("10.0.0.7", ["document"])
+    assert row.address["is_bounded"] is False
+    assert chief.post(f"{page}/remove").status_code == 303
+
+
+def test_archive_stays_bounded_whoever_keeps_it(
+    chief: Visitor, admin: Visitor, tenant: TenantRow, sessions: Sessions
+) -> None:
+    page = chief.post(PAGE, form(tenant)).headers["Location"]
+
+    admin.post(page, form(tenant, contents=["document"]))
+
+    [row] = kept(sessions)
+    assert (row.contents, row.address["is_bounded"]) == (["document"], True)
 
 
 @pytest.mark.usefixtures("scanners")

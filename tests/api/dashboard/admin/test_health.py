@@ -16,6 +16,7 @@ from tests.api.dashboard.conftest import PASSWORD
 from tests.api.dashboard.visitor import Visitor, words
 from tests.db.factories import finished_job, have_worker, queue_job
 from tests.db.test_workers import make_worker
+from tests.hilum.test_certificates import make_certificate
 
 HEALTH = "/admin/health"
 NETWORKS = "/admin/networks"
@@ -60,6 +61,24 @@ def test_queue_that_is_away_is_told_without_its_password(settings: Settings) -> 
     assert "The message broker does not answer." in words(page)
     assert "geheim" not in page.text
     away.extensions[EXTENSION].close()
+
+
+@pytest.mark.usefixtures("admin")
+def test_certificate_that_is_soon_over_is_told_with_its_days(
+    settings: Settings, tmp_path: Path
+) -> None:
+    certificate, authorities = (make_certificate(tmp_path, days) for days in (20, 400))
+    named = {"dimse_certificate": str(certificate), "dimse_authorities": str(authorities)}
+    app = create_app(settings.model_copy(update=named))
+    visitor = Visitor(app.test_client())
+    visitor.sign_in("ada.admin", PASSWORD)
+
+    said = words(visitor.get(HEALTH))
+
+    assert f"DICOM certificate warn {certificate} is valid for 19 more days" in said
+    assert "renew it" in said
+    assert f"DICOM authorities ok {authorities} is valid for 399 more days" in said
+    app.extensions[EXTENSION].close()
 
 
 def test_networks_are_shown_with_who_has_them(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from db import removal
 from db.session import Sessions
@@ -14,6 +15,7 @@ from hilum.storage import StudyStore
 from tests.api.dashboard.visitor import Visitor, words
 from tests.db.factories import queue_job
 from tests.db.test_removal import UID, all_files, analyse, grow_old, keep
+from worker.upkeep import purge_asked
 
 RETENTION = "/admin/retention"
 
@@ -137,25 +139,84 @@ def test_study_that_is_worked_on_stands_back(
     assert studies(sessions) == 1
 
 
-def test_purge_that_takes_long_says_how_much_is_left(
-    chief: Visitor,
-    sessions: Sessions,
-    store: StudyStore,
-    tenant: TenantRow,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have purges end after a step of two studies, as if it had taken long."""
     monkeypatch.setattr(removal, "AT_ONCE", 2)
     # The package calls its blueprint by the same name.
     monkeypatch.setattr(import_module("api.dashboard.admin.retention"), "LONGEST_S", 0.0)
+
+
+def polled(page: TestResponse) -> str:
+    """The address that a page asks every few seconds."""
+    found = re.findall(r'hx-get="(/admin/retention/purges/[^"]+)"', page.text)
+    assert len(found) == 1
+    address: str = found[0]
+    return address
+
+
+@pytest.mark.usefixtures("slow")
+def test_purge_that_takes_long_shows_how_far_it_is_and_at_its_end_the_proof(
+    chief: Visitor, outsider: Visitor, sessions: Sessions, store: StudyStore, tenant: TenantRow
+) -> None:
+    for _ in range(5):
+        keep(sessions, store, tenant.id)
+
+    begun = chief.post(f"{RETENTION}/purge", wish(tenant, confirm=tenant.name))
+    # The page was closed, and is opened again.
+    address = polled(chief.get(RETENTION))
+    shown = chief.get(address)
+    purge_asked(sessions, store)
+    ended = chief.get(address)
+
+    assert "2 of 5 have gone" in words(begun)
+    assert '<progress max="5" value="2"' in shown.text
+    assert address in shown.text
+    assert "Nothing of it is left Looked for 5 studies" in words(ended)
+    assert "hx-get" not in ended.text
+    assert (studies(sessions), all_files(store)) == (0, [])
+    assert "hx-get" not in chief.get(RETENTION).text.partition("<main")[2]
+    assert outsider.get(address).status_code == 404
+    with sessions.begin() as session:
+        row = session.scalars(select(PurgeRow)).one()
+        entries = session.scalars(select(AuditRow).where(AuditRow.action == "retention.purged"))
+        done = [(one.by, one.address, one.subject) for one in entries]
+    assert (row.studies, row.wanted, row.study_uid, row.address) == (5, None, None, None)
+    # Whoever carries it on, it is theirs who asked.
+    assert set(done) == {("user clara.chief", "127.0.0.1", str(row.id))}
+
+
+@pytest.mark.usefixtures("slow")
+def test_form_that_is_sent_again_joins_the_purge_that_goes_on(
+    chief: Visitor, sessions: Sessions, store: StudyStore, tenant: TenantRow
+) -> None:
     for _ in range(3):
         keep(sessions, store, tenant.id)
 
-    first = chief.post(f"{RETENTION}/purge", wish(tenant, confirm=tenant.name))
-    second = chief.post(f"{RETENTION}/purge", wish(tenant, confirm=tenant.name))
+    first, second = (
+        polled(chief.post(f"{RETENTION}/purge", wish(tenant, confirm=tenant.name)))
+        for _ in range(2)
+    )
+    purge_asked(sessions, store)
 
-    assert "These studies go for good 1 studies" in words(first)
-    assert "Nothing of it is left" in words(second)
-    assert studies(sessions) == 0
+    assert first == second
+    assert "Nothing of it is left Looked for 3 studies" in words(chief.get(first))
+    assert len(purge_ids(chief)) == 1
+
+
+@pytest.mark.usefixtures("slow")
+def test_study_that_is_worked_on_meanwhile_holds_up_no_purge(
+    chief: Visitor, sessions: Sessions, store: StudyStore, tenant: TenantRow
+) -> None:
+    ids = [keep(sessions, store, tenant.id) for _ in range(3)]
+    address = polled(chief.post(f"{RETENTION}/purge", wish(tenant, confirm=tenant.name)))
+    with sessions.begin() as session:
+        queue_job(session, tenant.id, study_id=ids[2])
+
+    purge_asked(sessions, store)
+
+    assert "Nothing of it is left Looked for 2 studies" in words(chief.get(address))
+    assert studies(sessions) == 1
 
 
 @pytest.mark.parametrize(
