@@ -20,6 +20,7 @@ from urllib.parse import urlencode
 
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from api import create_app
@@ -27,7 +28,7 @@ from api.parts import EXTENSION
 from api.passwords import hash_password
 from api.schemas.cases import Asked
 from cli.local import embedded_postgres, embedded_valkey
-from db.cases import Sight, count_cases, list_cases
+from db.cases import Search, Sight, count_cases, list_cases, search
 from db.schema import migrate
 from db.scope import EVERYTHING, Scope
 from db.session import Sessions, make_engine, make_sessions
@@ -145,12 +146,17 @@ def measure(
     everywhere, somewhere = Sight(EVERYTHING, EVERYTHING), Sight(few, few)
     address = f"/cases?{urlencode(query)}"
 
+    def wanted(session: Session, sight: Sight) -> Search:
+        return search(session, sight, asked.chosen)
+
     def list_for(sight: Sight) -> Callable[[Any], object]:
-        return lambda session: list_cases(session, sight, asked.chosen, asked.page)
+        return lambda session: list_cases(session, wanted(session, sight), asked.page)
 
     return {
         "list_ms": taken(sessions, list_for(everywhere)),
-        "count_ms": taken(sessions, lambda session: count_cases(session, everywhere, asked.chosen)),
+        "count_ms": taken(
+            sessions, lambda session: count_cases(session, wanted(session, everywhere))
+        ),
         "list_of_one_hospital_ms": taken(sessions, list_for(somewhere)),
         "page_ms": taken(sessions, lambda _: shown(client, address)),
     }

@@ -16,7 +16,7 @@ from api.parts import parts
 from api.person import needs, note, person
 from api.schemas.cases import Asked
 from api.workbook import workbook_response
-from db.cases import CaseFilter, count_by_hospital, iterate_cases
+from db.cases import CaseFilter, Search, count_by_hospital, iterate_cases, search
 from hilum.audit import Action
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
@@ -79,19 +79,20 @@ def chosen() -> Response:
     return _send(form, CaseFilter(ids=ticked()), "-received")
 
 
-def _send(form: str, wanted: CaseFilter, sort: str) -> Response:
+def _send(form: str, chosen: CaseFilter, sort: str) -> Response:
     columns = {**COLUMNS, **OF_PATIENTS} if person().may(Permission.KNOW_PATIENTS) else COLUMNS
     parts().turnstile.count(f"export {person().user_id}", most=MOST_EXPORTS)
     with parts().sessions.begin() as session:
+        wanted = search(session, sight(), chosen)
         _note_export(session, form, wanted)
     # Who may see what is settled here: the rest is read when the request has gone.
-    found = iterate_cases(parts().sessions, sight(), wanted, sort)
+    found = iterate_cases(parts().sessions, wanted, sort)
     lines = (Line(case, may_act=False) for case in found)
     return FORMATS[form]("cases", columns, lines)
 
 
-def _note_export(session: Session, form: str, wanted: CaseFilter) -> None:
-    for tenant_id, count in count_by_hospital(session, sight(), wanted).items():
+def _note_export(session: Session, form: str, wanted: Search) -> None:
+    for tenant_id, count in count_by_hospital(session, wanted).items():
         knows = person().may(Permission.KNOW_PATIENTS, tenant_id)
         detail = {"format": form, "cases": count, "patients": knows}
         note(session, Action.LIST_EXPORTED, tenant_id=tenant_id, subject="list", detail=detail)
