@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: each a job with its study and, once it has succeeded, its report."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -10,9 +9,8 @@ from uuid import UUID
 from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.orm import Session, selectinload
 
-from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
+from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, narrow, version_of
 from db.scope import Scope
-from db.session import Sessions
 from db.tables import ArtifactRow, CaseRow, JobRow, ReportRow, StudyRow, TenantRow
 from db.words import answering
 from hilum.grading import Grade, Verdict
@@ -176,11 +174,6 @@ def list_cases(session: Session, wanted: Search, page: Page) -> Listing[Case]:
     )
     found = fetch_page(session, query, page, columns=SORTS, id_column=CaseRow.job_id)
     return Listing(_cases(session, wanted.sight, found.rows), found.next_cursor)
-
-
-def iterate_cases(sessions: Sessions, wanted: Search, sort: str = "-received") -> Iterator[Case]:
-    """Yield every case of a list, for a file of unknown length."""
-    return iterate(sessions, lambda session, page: list_cases(session, wanted, page), sort)
 
 
 def count_cases(session: Session, wanted: Search) -> int:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures of many cases: how many, how fast, how long they waited, why they failed.
 
-Each is exact, and one statement over a covering index of its own time: reports by when they were written, waits
-by when they ended, failures by when they happened.
+Each is exact, and one statement over a covering index of its own time: reports by when they were
+written, waits by when they ended, failures by when they happened.
 """
 
 from collections.abc import Sequence

@@ -16,13 +16,13 @@ from db.cases import (
     CaseFilter,
     Sight,
     count_cases,
-    iterate_cases,
     list_cases,
     search,
 )
 from db.changes import cancel_job, prioritise_job, retry_job
 from db.choices import hospitals, networks, scanners
 from db.claims import fail_job
+from db.exported import iterate_exported
 from db.pages import LARGEST_PAGE, Page
 from db.regrades import regrade_report
 from db.scope import EVERYTHING, Scope
@@ -283,7 +283,7 @@ def test_whole_list_is_read_page_after_page(
 
     with sessions.begin() as session:
         everything = search(session, SEES_ALL, CaseFilter())
-    read = [case.job.id for case in iterate_cases(sessions, everything, "received")]
+    read = [case.job_id for case in iterate_exported(sessions, everything, "received")]
 
     assert read == jobs
     assert LARGEST_PAGE < MOST_COUNTED
