@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response, request
@@ -14,13 +15,14 @@ from api.dashboard.lines import sight
 from api.dashboard.patient import name_of
 from api.exports import csv_response
 from api.parts import parts
-from api.person import needs, note, person
+from api.person import entry_of, needs, person
 from api.schemas.cases import Asked
 from api.workbook import workbook_response
+from db.audit import append
 from db.cases import CaseFilter, Search, count_by_hospital, search
 from db.exported import ExportedCase, iterate_exported
 from db.scope import Scope
-from hilum.audit import Action
+from hilum.audit import Action, Entry
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
 
@@ -100,7 +102,10 @@ def _of_patients(known: Scope) -> Columns:
 
 
 def _note_export(session: Session, form: str, wanted: Search) -> None:
-    for tenant_id, count in count_by_hospital(session, wanted).items():
+    def entry(tenant_id: UUID, count: int) -> Entry:
         knows = person().may(Permission.KNOW_PATIENTS, tenant_id)
         detail = {"format": form, "cases": count, "patients": knows}
-        note(session, Action.LIST_EXPORTED, tenant_id=tenant_id, subject="list", detail=detail)
+        return entry_of(person().by, Action.LIST_EXPORTED, tenant_id, "list", detail)
+
+    counts = count_by_hospital(session, wanted)
+    append(session, *(entry(tenant_id, count) for tenant_id, count in counts.items()))
