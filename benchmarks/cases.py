@@ -2,7 +2,7 @@
 """The list of cases among 100,000: each filter alone, some together, and the page as a whole.
 
 Each is asked several times, for one page and for the count; the third column is the page over HTTP,
-without the network, as an admin of all hospitals opens it.
+without the network, as an admin of all hospitals opens it. Then the whole list, once as each file.
 
     python -m benchmarks.cases [CASES]
 """
@@ -20,14 +20,16 @@ from urllib.parse import urlencode
 
 from flask.testing import FlaskClient
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from api import create_app
+from api.dashboard.case_files import FORMATS
 from api.parts import EXTENSION
 from api.passwords import hash_password
 from api.schemas.cases import Asked
 from cli.local import embedded_postgres, embedded_valkey
-from db.cases import Sight, count_cases, list_cases
+from db.cases import Search, Sight, count_cases, list_cases, search
 from db.schema import migrate
 from db.scope import EVERYTHING, Scope
 from db.session import Sessions, make_engine, make_sessions
@@ -83,8 +85,10 @@ def main(cases: int) -> None:
             name: measure(sessions, client, query, a_small_hospital(engine))
             for name, query in QUESTIONS.items()
         }
+        files = {form: file_of(client, form) for form in FORMATS}
     worst = {key: max(found[key] for found in measured.values()) for key in measured["everything"]}
-    print(json.dumps({"benchmark": "cases", "cases": cases, "worst": worst, "each": measured}))
+    outcome = {"benchmark": "cases", "cases": cases, "worst": worst, "files": files}
+    print(json.dumps(outcome | {"each": measured}))
 
 
 @contextmanager
@@ -145,12 +149,17 @@ def measure(
     everywhere, somewhere = Sight(EVERYTHING, EVERYTHING), Sight(few, few)
     address = f"/cases?{urlencode(query)}"
 
+    def wanted(session: Session, sight: Sight) -> Search:
+        return search(session, sight, asked.chosen)
+
     def list_for(sight: Sight) -> Callable[[Any], object]:
-        return lambda session: list_cases(session, sight, asked.chosen, asked.page)
+        return lambda session: list_cases(session, wanted(session, sight), asked.page)
 
     return {
         "list_ms": taken(sessions, list_for(everywhere)),
-        "count_ms": taken(sessions, lambda session: count_cases(session, everywhere, asked.chosen)),
+        "count_ms": taken(
+            sessions, lambda session: count_cases(session, wanted(session, everywhere))
+        ),
         "list_of_one_hospital_ms": taken(sessions, list_for(somewhere)),
         "page_ms": taken(sessions, lambda _: shown(client, address)),
     }
@@ -165,6 +174,18 @@ def taken(sessions: Sessions, ask: Callable[[Any], object]) -> float:
             ask(session)
             took.append(time.perf_counter() - begun)
     return round(1000 * statistics.median(took), 1)
+
+
+def file_of(client: FlaskClient, form: str) -> dict[str, float]:
+    """Return what the whole list costs as a file: seconds, of them the web server's own, and MiB."""
+    begun, busy = time.perf_counter(), time.process_time()
+    with client.get(f"/cases/export.{form}") as answer:
+        size = len(answer.data)
+    return {
+        "seconds": round(time.perf_counter() - begun, 1),
+        "web_server_s": round(time.process_time() - busy, 1),
+        "mib": round(size / 2**20, 1),
+    }
 
 
 def shown(client: FlaskClient, address: str) -> None:

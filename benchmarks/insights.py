@@ -15,6 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
@@ -33,8 +34,10 @@ TIMES: Final = 9
 
 PERIODS: Final = (7, 30, 90, 365)
 
+VIENNA: Final = ZoneInfo("Europe/Vienna")
+
 QUESTIONS: Final[dict[str, Callable[[Session, Asked], Any]]] = {
-    "cases by day": lambda session, asked: cases_by_day(session, asked, zone="Europe/Vienna"),
+    "cases by day": lambda session, asked: cases_by_day(session, asked, zone=VIENNA),
     "speed": speeds,
     "waits": waits,
     "failures": failures,

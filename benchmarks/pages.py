@@ -45,6 +45,8 @@ PAGES: Final = (
     "/insights",
     "/insights?days=7",
     "/insights?days=365",
+    "/insights/speed?days=365",
+    "/insights/waits?days=365",
     "/admin",
     "/admin/users",
     "/admin/keys",

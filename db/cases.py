@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cases: each a job with its study and, once it has succeeded, its report."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -10,11 +9,10 @@ from uuid import UUID
 from sqlalchemy import Select, and_, func, literal_column, select
 from sqlalchemy.orm import Session, selectinload
 
-from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate, narrow, version_of
+from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, narrow, version_of
 from db.scope import Scope
-from db.session import Sessions
 from db.tables import ArtifactRow, CaseRow, JobRow, ReportRow, StudyRow, TenantRow
-from db.words import meets_text
+from db.words import answering
 from hilum.grading import Grade, Verdict
 from hilum.jobs import Priority, State
 
@@ -150,37 +148,52 @@ class Case:
         return self.row.report
 
 
-def list_cases(session: Session, sight: Sight, chosen: CaseFilter, page: Page) -> Listing[Case]:
-    """Return one page of the cases that somebody sees.
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The cases that somebody asks for; what they typed is looked up once, whatever is asked of them.
+
+    Attributes:
+        sight: what they see.
+        query: finds them.
+    """
+
+    sight: Sight
+    query: Select[CaseRow]
+
+
+def search(session: Session, sight: Sight, chosen: CaseFilter) -> Search:
+    """Return the cases that somebody sees and a filter holds."""
+    seen = select(CaseRow).where(sight.scope.holds(CaseRow.tenant_id))
+    query = narrow(seen, chosen, FILTERS)
+    if chosen.text is not None:
+        query = answering(session, query, chosen.text, sight.scope, known=sight.known)
+    return Search(sight, query)
+
+
+def list_cases(session: Session, wanted: Search, page: Page) -> Listing[Case]:
+    """Return one page of cases.
 
     Raises:
         InvalidRequest: the page is malformed.
     """
-    query = _query(session, sight, chosen).options(
+    query = wanted.query.options(
         # By their ids once the page is known: joined, they would be read for rows that are sorted out.
         selectinload(CaseRow.job).joinedload(JobRow.study),
         selectinload(CaseRow.report).defer(ReportRow.document),
     )
     found = fetch_page(session, query, page, columns=SORTS, id_column=CaseRow.job_id)
-    return Listing(_cases(session, sight, found.rows), found.next_cursor)
+    return Listing(_cases(session, wanted.sight, found.rows), found.next_cursor)
 
 
-def iterate_cases(
-    sessions: Sessions, sight: Sight, chosen: CaseFilter, sort: str = "-received"
-) -> Iterator[Case]:
-    """Yield every case of a list, for a file of unknown length."""
-    return iterate(sessions, lambda session, page: list_cases(session, sight, chosen, page), sort)
-
-
-def count_cases(session: Session, sight: Sight, chosen: CaseFilter) -> int:
+def count_cases(session: Session, wanted: Search) -> int:
     """Return how many cases a list holds; one more than `MOST_COUNTED` stands for any number above."""
-    few = _query(session, sight, chosen).with_only_columns(CaseRow.job_id).limit(MOST_COUNTED + 1)
+    few = wanted.query.with_only_columns(CaseRow.job_id).limit(MOST_COUNTED + 1)
     return session.scalars(select(func.count()).select_from(few.subquery())).one()
 
 
-def count_by_hospital(session: Session, sight: Sight, chosen: CaseFilter) -> dict[UUID, int]:
+def count_by_hospital(session: Session, wanted: Search) -> dict[UUID, int]:
     """Return how many cases of each hospital a list holds."""
-    query = _query(session, sight, chosen).with_only_columns(CaseRow.tenant_id, func.count())
+    query = wanted.query.with_only_columns(CaseRow.tenant_id, func.count())
     return dict(session.execute(query.group_by(CaseRow.tenant_id)).all())
 
 
@@ -188,13 +201,6 @@ def _went_wrong(code: str) -> Select[UUID]:
     # What went wrong is few, and has an index of its own.
     wrong = select(JobRow.id).where(JobRow.state.in_((State.FAILED, State.QUARANTINED)))
     return wrong.where(JobRow.error_code == code if code else JobRow.error_code.is_(None))
-
-
-def _query(session: Session, sight: Sight, chosen: CaseFilter) -> Select[CaseRow]:
-    query = select(CaseRow).where(sight.scope.holds(CaseRow.tenant_id))
-    if chosen.text is not None:
-        query = query.where(meets_text(session, chosen.text, sight.scope, known=sight.known))
-    return narrow(query, chosen, FILTERS)
 
 
 def _cases(session: Session, sight: Sight, rows: list[CaseRow]) -> list[Case]:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Uuid,
-    and_,
     any_,
     bindparam,
     false,
@@ -41,22 +40,26 @@ FEW: Final = 1000
 """Ids that are named to the planner, which knows nothing of words that are rare."""
 
 
-def meets_text(session: Session, text: str, scope: Scope, *, known: Scope) -> ColumnElement[bool]:
-    """Return the condition that a case answers every word of a text.
+def answering(
+    session: Session, query: Select[CaseRow], text: str, scope: Scope, *, known: Scope
+) -> Select[CaseRow]:
+    """Return those cases of a query that answer every word of a text.
 
     PostgreSQL takes any beginning of a word for that of one row in fifty, and would look for a single
     case along the whole list. So cases that are few are looked up first, and asked for by their ids.
 
     Args:
         session: to look up what is few.
+        query: cases, narrowed by all else that is asked: what is left of many may be few.
         text: words with space between them.
         scope: hospitals whose cases the one who asks sees.
         known: hospitals whose patients they know.
     """
-    condition = and_(*(_meets_word(session, word, scope, known) for word in text.lower().split()))
-    wanted = select(CaseRow.job_id).where(scope.holds(CaseRow.tenant_id), condition)
-    few = _few(session, wanted)
-    return condition if few is None else _is_among(few)
+    found = query.where(
+        *(_meets_word(session, word, scope, known) for word in text.lower().split())
+    )
+    few = _few(session, found.with_only_columns(CaseRow.job_id))
+    return found if few is None else query.where(_is_among(few))
 
 
 def _meets_word(session: Session, word: str, scope: Scope, known: Scope) -> ColumnElement[bool]:

@@ -14,7 +14,7 @@ from api.dashboard.lines import Line, lines_of, sight
 from api.parts import parts
 from api.person import needs
 from api.schemas.actions import Action as Deed
-from db.cases import CaseFilter, list_cases
+from db.cases import CaseFilter, list_cases, search
 from db.pages import LARGEST_PAGE, Page
 from hilum.errors import HilumError, InvalidRequest
 from hilum.people import Permission
@@ -54,7 +54,8 @@ def do(deed: str) -> str:
     wanted, ids = Deed(deed), ticked()
     wishes = wishes_for(wanted)
     with parts().sessions.begin() as session:
-        found = list_cases(session, sight(), CaseFilter(ids=ids), Page(limit=MOST, sort="received"))
+        seen = search(session, sight(), CaseFilter(ids=ids))
+        found = list_cases(session, seen, Page(limit=MOST, sort="received"))
     outcomes = [_act(wanted, line, wishes) for line in lines_of(found.rows)]
     if due := sum(outcome.is_due for outcome in outcomes):
         parts().bell.ring(due)

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from uuid import UUID
 
 from apiflask import APIBlueprint
 from flask import Response, request
@@ -10,48 +11,45 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard.bulk import ticked
-from api.dashboard.lines import Line, sight
+from api.dashboard.lines import sight
+from api.dashboard.patient import name_of
 from api.exports import csv_response
 from api.parts import parts
-from api.person import needs, note, person
+from api.person import entry_of, needs, person
 from api.schemas.cases import Asked
 from api.workbook import workbook_response
-from db.cases import CaseFilter, count_by_hospital, iterate_cases
-from hilum.audit import Action
+from db.audit import append
+from db.cases import CaseFilter, Search, count_by_hospital, search
+from db.exported import ExportedCase, iterate_exported
+from db.scope import Scope
+from hilum.audit import Action, Entry
 from hilum.errors import InvalidRequest
 from hilum.people import Permission
 
 case_files = APIBlueprint("case_files", __name__, url_prefix="/cases", enable_openapi=False)
 
-Columns = Mapping[str, Callable[[Line], Any]]
+Columns = Mapping[str, Callable[[ExportedCase], Any]]
 
 COLUMNS: Final[Columns] = {
-    "job_id": lambda line: str(line.case.job.id),
-    "hospital": lambda line: line.case.tenant,
-    "study_uid": lambda line: line.case.study.study_uid,
-    "study_date": lambda line: line.case.study.study_date,
-    "scanner": lambda line: line.case.row.scanner,
-    "received_at": lambda line: line.case.row.received_at,
-    "finished_at": lambda line: line.case.row.finished_at,
-    "pipeline": lambda line: line.case.row.pipeline,
-    "network": lambda line: line.case.row.network,
-    "priority": lambda line: str(line.case.row.priority),
-    "state": lambda line: str(line.case.row.state),
-    "error_code": lambda line: line.case.job.error_code,
-    "verdict": lambda line: line.case.row.verdict,
-    "grade": lambda line: line.case.row.grade,
-    "review": lambda line: line.case.row.review,
-    "lesion_share": lambda line: line.case.row.lesion_share,
-    "lesion_ml": lambda line: line.case.report and line.case.report.lesion_ml,
-    "lung_ml": lambda line: line.case.report and line.case.report.lung_ml,
+    "job_id": lambda case: str(case.job_id),
+    "hospital": lambda case: case.hospital,
+    "study_uid": lambda case: case.study_uid,
+    "study_date": lambda case: case.study_date,
+    "scanner": lambda case: case.scanner,
+    "received_at": lambda case: case.received_at,
+    "finished_at": lambda case: case.finished_at,
+    "pipeline": lambda case: case.pipeline,
+    "network": lambda case: case.network,
+    "priority": lambda case: str(case.priority),
+    "state": lambda case: str(case.state),
+    "error_code": lambda case: case.error_code,
+    "verdict": lambda case: case.verdict,
+    "grade": lambda case: case.grade,
+    "review": lambda case: case.review,
+    "lesion_share": lambda case: case.lesion_share,
+    "lesion_ml": lambda case: case.lesion_ml,
+    "lung_ml": lambda case: case.lung_ml,
 }
-
-OF_PATIENTS: Final[Columns] = {
-    "patient_name": lambda line: line.patient and line.patient.name,
-    "patient_id": lambda line: line.patient and line.patient.number,
-    "accession_number": lambda line: line.patient and line.patient.accession_number,
-}
-"""For those who know patients somewhere; empty where they do not."""
 
 MOST_EXPORTS: Final = 6
 """Files of one person in a minute: a workbook of many cases takes a core for a while."""
@@ -79,19 +77,35 @@ def chosen() -> Response:
     return _send(form, CaseFilter(ids=ticked()), "-received")
 
 
-def _send(form: str, wanted: CaseFilter, sort: str) -> Response:
-    columns = {**COLUMNS, **OF_PATIENTS} if person().may(Permission.KNOW_PATIENTS) else COLUMNS
+def _send(form: str, chosen: CaseFilter, sort: str) -> Response:
+    columns = {**COLUMNS, **_of_patients(person().scope(Permission.KNOW_PATIENTS))}
     parts().turnstile.count(f"export {person().user_id}", most=MOST_EXPORTS)
     with parts().sessions.begin() as session:
+        wanted = search(session, sight(), chosen)
         _note_export(session, form, wanted)
     # Who may see what is settled here: the rest is read when the request has gone.
-    found = iterate_cases(parts().sessions, sight(), wanted, sort)
-    lines = (Line(case, may_act=False) for case in found)
-    return FORMATS[form]("cases", columns, lines)
+    found = iterate_exported(parts().sessions, wanted, sort)
+    return FORMATS[form]("cases", columns, found)
 
 
-def _note_export(session: Session, form: str, wanted: CaseFilter) -> None:
-    for tenant_id, count in count_by_hospital(session, sight(), wanted).items():
+def _of_patients(known: Scope) -> Columns:
+    """Return the columns for those who know patients somewhere; empty where they do not."""
+    if known.is_nothing:
+        return {}
+    return {
+        "patient_name": lambda case: (
+            name_of(case.patient_name) if case.tenant_id in known else None
+        ),
+        "patient_id": lambda case: (case.patient_id or "") if case.tenant_id in known else None,
+        "accession_number": lambda case: case.accession_number if case.tenant_id in known else None,
+    }
+
+
+def _note_export(session: Session, form: str, wanted: Search) -> None:
+    def entry(tenant_id: UUID, count: int) -> Entry:
         knows = person().may(Permission.KNOW_PATIENTS, tenant_id)
         detail = {"format": form, "cases": count, "patients": knows}
-        note(session, Action.LIST_EXPORTED, tenant_id=tenant_id, subject="list", detail=detail)
+        return entry_of(person().by, Action.LIST_EXPORTED, tenant_id, "list", detail)
+
+    counts = count_by_hospital(session, wanted)
+    append(session, *(entry(tenant_id, count) for tenant_id, count in counts.items()))

@@ -13,7 +13,7 @@ from api.dashboard.lines import digest_of, lines_of, names_of, note_names, sight
 from api.parts import parts
 from api.person import needs, person
 from api.schemas.cases import Asked
-from db.cases import MOST_COUNTED, Case, count_cases, list_cases
+from db.cases import MOST_COUNTED, Case, Search, count_cases, list_cases, search
 from db.choices import hospitals, networks, scanners
 from db.pages import Listing
 from db.saved_filters import saved_filters
@@ -40,8 +40,9 @@ def index() -> str:
     """List the cases that were asked for."""
     asked = Asked.of(request.args)
     with parts().sessions.begin() as session:
-        found = list_cases(session, sight(), asked.chosen, asked.page)
-        shown = _rows(session, asked, found) | _choices(session)
+        wanted = search(session, sight(), asked.chosen)
+        found = list_cases(session, wanted, asked.page)
+        shown = _rows(session, asked, wanted, found) | _choices(session)
         note_names(session, found.rows)
     return render_template("dashboard/cases.html", **shown)
 
@@ -54,19 +55,20 @@ def rows() -> Response:
     seen = fields.pop("seen", "")
     asked = Asked.of(fields)
     with parts().sessions.begin() as session:
-        found = list_cases(session, sight(), asked.chosen, asked.page)
+        wanted = search(session, sight(), asked.chosen)
+        found = list_cases(session, wanted, asked.page)
         if digest_of(found.rows) == seen:
             return Response(status=HTTPStatus.NO_CONTENT)
-        shown = _rows(session, asked, found)
+        shown = _rows(session, asked, wanted, found)
         # A bar that moves names nobody whom the list did not name before.
         if names_of(seen) != names_of(digest_of(found.rows)):
             note_names(session, found.rows)
     return make_response(render_template("dashboard/cases_rows.html", **shown))
 
 
-def _rows(session: Session, asked: Asked, found: Listing[Case]) -> dict[str, Any]:
+def _rows(session: Session, asked: Asked, wanted: Search, found: Listing[Case]) -> dict[str, Any]:
     is_all = found.next_cursor is None and asked.page.cursor is None
-    count = len(found.rows) if is_all else count_cases(session, sight(), asked.chosen)
+    count = len(found.rows) if is_all else count_cases(session, wanted)
     return {
         "asked": asked,
         "lines": lines_of(found.rows),

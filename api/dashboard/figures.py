@@ -3,7 +3,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -73,36 +74,51 @@ class Panel:
     cases: Mapping[tuple[int, int], Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figures:
-    """What the database says of a period.
+    """What the database says of a period: each figure is asked for when it is first shown.
 
     Attributes:
+        session: one transaction.
+        asked: which cases.
         period: the days.
-        thresholds: those that new reports are graded by.
-        cases, speeds, waits, failures, shares, agreements: as their functions in `db/` return them.
     """
 
+    session: Session
+    asked: Asked
     period: Period
-    thresholds: Thresholds
-    cases: list[DayCount]
-    speeds: list[Speed]
-    waits: list[Wait]
-    failures: list[Failure]
-    shares: list[Bar]
-    agreements: list[Agreement]
 
-    @classmethod
-    def read(cls, session: Session, asked: Asked, period: Period) -> Self:
-        """Ask for all of them, each by one statement."""
-        thresholds = current_thresholds(session)
-        return cls(
-            period,
-            thresholds,
-            cases_by_day(session, asked, zone=period.zone.key),
-            speeds(session, asked),
-            waits(session, asked),
-            failures(session, asked),
-            lesion_shares(session, asked, thresholds),
-            agreements(session, asked),
-        )
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """Those that new reports are graded by."""
+        return current_thresholds(self.session)
+
+    @cached_property
+    def cases(self) -> list[DayCount]:
+        """Reports by day and verdict."""
+        return cases_by_day(self.session, self.asked, zone=self.period.zone)
+
+    @cached_property
+    def shares(self) -> list[Bar]:
+        """Reports by lesion share."""
+        return lesion_shares(self.session, self.asked, self.thresholds)
+
+    @cached_property
+    def speeds(self) -> list[Speed]:
+        """Seconds a slice of each network and worker."""
+        return speeds(self.session, self.asked)
+
+    @cached_property
+    def waits(self) -> list[Wait]:
+        """Waiting times by urgency."""
+        return waits(self.session, self.asked)
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """Jobs by the reason why they ended without a report."""
+        return failures(self.session, self.asked)
+
+    @cached_property
+    def agreements(self) -> list[Agreement]:
+        """How far readers agree, in all and with each network."""
+        return agreements(self.session, self.asked)

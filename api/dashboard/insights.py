@@ -11,13 +11,14 @@ from flask import Response, abort, render_template, request
 from marshmallow import ValidationError
 from sqlalchemy.orm import Session
 
-from api.dashboard.figures import Figures
-from api.dashboard.panels import PANELS
+from api.dashboard.figures import Figures, Panel
+from api.dashboard.panels import LATER, PANELS
 from api.dashboard.period import CHOICES, Period
 from api.exports import csv_response
 from api.lists import NETWORK
 from api.parts import parts
 from api.person import needs, person
+from db.choices import networks
 from db.insights import Asked
 from db.scope import Scope
 from db.tables import TenantRow
@@ -88,15 +89,28 @@ def index() -> str:
     """Show the figures of a period."""
     with parts().sessions.begin() as session:
         wanted = Wanted.of(session)
-        figures = Figures.read(session, wanted.asked, wanted.period)
+        figures = Figures(session, wanted.asked, wanted.period)
+        panels = {name: None if name in LATER else show(figures) for name, show in PANELS.items()}
+        known = networks(session, person().scope(Permission.SEE))
     return render_template(
         "dashboard/insights.html",
         wanted=wanted,
         choices=CHOICES,
         pipelines=list(PIPELINES),
-        networks=sorted({one.network for one in figures.speeds}),
-        panels=[show(figures) for show in PANELS.values()],
-        query={name: request.args[name] for name in FIELDS if request.args.get(name)},
+        networks=known,
+        panels=panels,
+        later=LATER,
+        query=_query(),
+    )
+
+
+@insights.get("/<name>")
+@needs(Permission.SEE)
+def panel(name: str) -> str:
+    """Show one figure, for a page that is open."""
+    found, wanted = _panel(name)
+    return render_template(
+        "dashboard/insights_panel.html", panel=found, wanted=wanted, query=_query()
     )
 
 
@@ -104,15 +118,22 @@ def index() -> str:
 @needs(Permission.SEE)
 def export(name: str) -> Response:
     """Send the table of one figure as a file."""
+    panel, wanted = _panel(name)
+    period = wanted.period
+    columns = {column.name: _at(place) for place, column in enumerate(panel.columns)}
+    return csv_response(f"{panel.name}-{period.first}-{period.last}", columns, panel.rows)
+
+
+def _panel(name: str) -> tuple[Panel, Wanted]:
     if name not in PANELS:
         abort(404)
     with parts().sessions.begin() as session:
         wanted = Wanted.of(session)
-        panel = PANELS[name](Figures.read(session, wanted.asked, wanted.period))
-    columns = {column.name: _at(place) for place, column in enumerate(panel.columns)}
-    return csv_response(
-        f"{panel.name}-{wanted.period.first}-{wanted.period.last}", columns, panel.rows
-    )
+        return PANELS[name](Figures(session, wanted.asked, wanted.period)), wanted
+
+
+def _query() -> dict[str, str]:
+    return {name: request.args[name] for name in FIELDS if request.args.get(name)}
 
 
 def _at(place: int) -> Callable[[Any], Any]:

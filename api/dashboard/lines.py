@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.dashboard.patient import Patient
-from api.person import note, person
+from api.person import entry_of, person
+from db.audit import append
 from db.cases import Case, Sight
 from db.tables import CaseRow, JobRow
 from hilum.audit import Action
@@ -55,9 +56,13 @@ def lines_of(cases: Iterable[Case]) -> list[Line]:
 def note_names(session: Session, cases: Iterable[Case], **detail: Any) -> None:
     """Write into the audit log, for each hospital, that its patients were named in a list."""
     named = Counter(case.row.tenant_id for case in cases if case.is_known)
-    for tenant_id, count in named.items():
-        shown = {"cases": count} | detail
-        note(session, Action.PATIENT_VIEWED, tenant_id=tenant_id, subject="list", detail=shown)
+    by = person().by
+    entries = (
+        entry_of(by, Action.PATIENT_VIEWED, tenant_id, "list", {"cases": count} | detail)
+        for tenant_id, count in named.items()
+    )
+    if named:
+        append(session, *entries)
 
 
 def digest_of(cases: Iterable[Case]) -> str:

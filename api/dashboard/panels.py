@@ -41,6 +41,12 @@ NOT_BLIND: Final = (
     " easily than those who do not: this is no blind reading."
 )
 
+LATER: Final[Mapping[str, str]] = {
+    "speed": "Seconds a slice by network and worker",
+    "waits": "Waiting time by urgency, seconds",
+}
+"""Titles of what is fetched once the page is there: exact medians sort every case of the period."""
+
 KAPPA: Final = (
     "Kappa is Cohen's: 0 is what chance alone brings, 1 is everything. It rests on the words that tell"
     " of a verdict."
@@ -96,7 +102,7 @@ def speed_panel(figures: Figures) -> Panel:
     left_out = len(each) - len(shown)
     return Panel(
         name="speed",
-        title="Seconds a slice by network and worker",
+        title=LATER["speed"],
         n=f"{sum(one.n for one in together)} reports",
         summary=f"At the median, {said}." if said else "No network has run.",
         columns=[
@@ -138,7 +144,7 @@ def waits_panel(figures: Figures) -> Panel:
     said = "; ".join(f"{one.priority} {one.median_s:.1f} s" for one in found)
     return Panel(
         name="waits",
-        title="Waiting time by urgency, seconds",
+        title=LATER["waits"],
         n=f"{sum(one.n for one in found)} jobs",
         summary=f"Half of the jobs were begun within: {said}." if said else "No job was begun.",
         columns=[

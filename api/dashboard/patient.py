@@ -30,7 +30,7 @@ class Patient:
     def of(cls, study: StudyRow) -> Self:
         """Read them from what is kept of a study."""
         return cls(
-            name=_name(_value(study, "PatientName")),
+            name=name_of(_value(study, "PatientName")),
             number=study.patient_id or "",
             born=str(_value(study, "PatientBirthDate") or ""),
             sex=str(_value(study, "PatientSex") or ""),
@@ -38,12 +38,17 @@ class Patient:
         )
 
 
-def _value(study: StudyRow, keyword: str) -> Any:
-    values = (study.attributes or {}).get(tag_of(keyword), {}).get("Value") or [None]
-    return values[0]
+def name_of(value: Any) -> str:
+    """Return a name as people write it; empty for None.
 
-
-def _name(value: Any) -> str:
+    Args:
+        value: of the attribute PatientName, as DICOM JSON has it.
+    """
     # DICOM JSON (PS3.18 F.2.2) has a name as an object of up to three ways to write it.
     text = value.get("Alphabetic", "") if isinstance(value, dict) else str(value or "")
     return " ".join(part for part in text.split("^") if part)
+
+
+def _value(study: StudyRow, keyword: str) -> Any:
+    values = (study.attributes or {}).get(tag_of(keyword), {}).get("Value") or [None]
+    return values[0]

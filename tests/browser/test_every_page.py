@@ -43,6 +43,8 @@ def open_page(page: Page, name: str, job_id: str) -> None:
     page.goto(PAGES[name].format(job=job_id))
     if name == "case":
         page.wait_for_selector("[data-viewer='volume']", timeout=120_000)
+    if name == "insights":
+        page.wait_for_selector(".later", state="detached")
 
 
 def test_every_page_of_the_menu_is_known_here(admin: Page) -> None:

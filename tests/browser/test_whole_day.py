@@ -179,7 +179,8 @@ def _compare(day: Day, case: str) -> None:
 def _look_at_figures(day: Day) -> None:
     day.go("Insights")
     expect(day.page.get_by_role("heading", name="Cases by day and verdict")).to_be_visible()
-    expect(day.page.locator("canvas").first).to_be_visible()
+    for drawn in ("cases", "speed", "waits"):
+        expect(day.page.locator(f"#{drawn} canvas")).to_be_visible()
     take_pictures(day.page, "insights-of-a-day")
 
 

@@ -1,12 +1,15 @@
 """Every figure is held to cases that were made for it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.agreement import Agreement, agreements
@@ -86,7 +89,7 @@ def test_cases_are_counted_by_day_and_verdict(session: Session, tenant: TenantRo
         case(session, tenant, share)
     case(session, tenant, 0.1, at=NOON + timedelta(days=1))
 
-    assert cases_by_day(session, MARCH, zone="UTC") == [
+    assert cases_by_day(session, MARCH, zone=ZoneInfo("UTC")) == [
         DayCount(date(2026, 3, 10), Verdict.ALARMING, 1),
         DayCount(date(2026, 3, 10), Verdict.MILD, 2),
         DayCount(date(2026, 3, 10), Verdict.NO_FINDING, 1),
@@ -103,9 +106,34 @@ def test_day_ends_at_the_midnight_of_its_zone(
 ) -> None:
     case(session, tenant, at=datetime(2026, 3, 10, 23, 30, tzinfo=UTC))
 
-    [count] = cases_by_day(session, MARCH, zone=zone)
+    [count] = cases_by_day(session, MARCH, zone=ZoneInfo(zone))
 
     assert count.day == date(2026, 3, day)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        # Clocks go forward in the night, back in the night, and forward at midnight itself.
+        ("Europe/Vienna", datetime(2026, 3, 29)),  # noqa: DTZ001 - each zone has its own
+        ("America/New_York", datetime(2026, 11, 1)),  # noqa: DTZ001 - likewise
+        ("Asia/Beirut", datetime(2026, 3, 29)),  # noqa: DTZ001 - likewise
+    ],
+)
+def test_day_on_which_clocks_change_holds_its_own_hours(
+    session: Session, tenant: TenantRow, zone: str, day: datetime
+) -> None:
+    begun = day.replace(tzinfo=UTC) - timedelta(hours=12)
+    for number in range(48):
+        case(session, tenant, at=begun + timedelta(hours=number, minutes=30))
+    asked = replace(MARCH, until=datetime(2026, 12, 1, tzinfo=UTC))
+
+    counts = cases_by_day(session, asked, zone=ZoneInfo(zone))
+
+    told = select(func.timezone(zone, ReportRow.created_at))
+    expected = Counter(at.date() for at in session.scalars(told))
+    assert {count.day: count.n for count in counts} == expected
+    assert len(expected) >= 3
 
 
 def test_period_holds_its_first_instant_and_not_its_last(
@@ -114,7 +142,7 @@ def test_period_holds_its_first_instant_and_not_its_last(
     for at in (MARCH.since, MARCH.until, MARCH.since - timedelta(microseconds=1)):
         case(session, tenant, at=at)
 
-    assert [count.n for count in cases_by_day(session, MARCH, zone="UTC")] == [1]
+    assert [count.n for count in cases_by_day(session, MARCH, zone=ZoneInfo("UTC"))] == [1]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +164,7 @@ def test_only_what_is_asked_for_is_counted(
     for network in ("resnet50@4.0.0", "resnet50@3.0.0", "resnet101@4.0.0"):
         case(session, tenant, network=network)
 
-    found = cases_by_day(session, replace(MARCH, **changes), zone="UTC")
+    found = cases_by_day(session, replace(MARCH, **changes), zone=ZoneInfo("UTC"))
 
     assert sum(count.n for count in found) == n
 
@@ -148,7 +176,7 @@ def test_cases_of_another_hospital_are_not_counted(session: Session, tenant: Ten
     case(session, other)
     own = replace(MARCH, scope=Scope.of(tenant.id))
 
-    assert [count.n for count in cases_by_day(session, own, zone="UTC")] == [1]
+    assert [count.n for count in cases_by_day(session, own, zone=ZoneInfo("UTC"))] == [1]
     assert [speed.n for speed in speeds(session, own) if speed.worker is None] == [1]
     assert sum(bar.n for bar in lesion_shares(session, own, MOSMED)) == 1
 
@@ -331,7 +359,7 @@ def test_words_of_another_hospital_or_time_do_not_count(
 
 
 def test_nothing_at_all_has_no_figures(session: Session) -> None:
-    assert cases_by_day(session, MARCH, zone="UTC") == []
+    assert cases_by_day(session, MARCH, zone=ZoneInfo("UTC")) == []
     assert speeds(session, MARCH) == waits(session, MARCH) == failures(session, MARCH) == []
     assert sum(bar.n for bar in lesion_shares(session, MARCH, MOSMED)) == 0
     assert agreements(session, MARCH) == [Agreement(None, None, None, {}, 0)]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -27,7 +28,7 @@ Ask = Callable[[Session, Asked], object]
 
 COVERED: dict[str, tuple[Ask, str]] = {
     "cases by day": (
-        lambda session, asked: cases_by_day(session, asked, zone="UTC"),
+        lambda session, asked: cases_by_day(session, asked, zone=ZoneInfo("UTC")),
         "ix_reports_tenant_created",
     ),
     "speeds": (speeds, "ix_reports_tenant_created"),

@@ -25,7 +25,7 @@ from db.batches import (
     submit_studies,
     time_left_s,
 )
-from db.cases import CaseFilter, Sight, count_cases, list_cases
+from db.cases import CaseFilter, Sight, count_cases, list_cases, search
 from db.changes import cancel_job, retry_job
 from db.choices import hospitals, networks, scanners
 from db.claims import claim_job, take_back_overdue, wait_for_network
@@ -178,18 +178,22 @@ LISTS: dict[str, Ask] = {
     "what went wrong": lambda c: list_troubled(
         c.session, Scope.of(c.tenant_id), Page(sort=NEWEST_FIRST)
     ),
-    "cases": lambda c: list_cases(c.session, SEES_ALL, CaseFilter(), Page(sort="-received")),
+    "cases": lambda c: list_cases(
+        c.session, search(c.session, SEES_ALL, CaseFilter()), Page(sort="-received")
+    ),
     "cases of a hospital": lambda c: list_cases(
-        c.session, sight_of(c), CaseFilter(), Page(sort="-received")
+        c.session, search(c.session, sight_of(c), CaseFilter()), Page(sort="-received")
     ),
     "cases by their end": lambda c: list_cases(
-        c.session, SEES_ALL, CaseFilter(), Page(sort="-finished")
+        c.session, search(c.session, SEES_ALL, CaseFilter()), Page(sort="-finished")
     ),
     "cases by share": lambda c: list_cases(
-        c.session, SEES_ALL, CaseFilter(share_from=0.1), Page(sort="-lesion_share")
+        c.session,
+        search(c.session, SEES_ALL, CaseFilter(share_from=0.1)),
+        Page(sort="-lesion_share"),
     ),
     "cases by study date": lambda c: list_cases(
-        c.session, SEES_ALL, CaseFilter(), Page(sort="study_date")
+        c.session, search(c.session, SEES_ALL, CaseFilter()), Page(sort="study_date")
     ),
     "log of a webhook": lambda c: list_notices(
         c.session, WebhookRow(id=uuid4()), NoticeFilter(), Page()
@@ -200,11 +204,16 @@ LISTS: dict[str, Ask] = {
 QUESTIONS: dict[str, Ask] = {
     "cases that went wrong so": lambda c: list_cases(
         c.session,
-        sight_of(c),
-        CaseFilter(error="not_axial", finished_since=datetime(2026, 3, 1, tzinfo=UTC)),
+        search(
+            c.session,
+            sight_of(c),
+            CaseFilter(error="not_axial", finished_since=datetime(2026, 3, 1, tzinfo=UTC)),
+        ),
         Page(sort="-received"),
     ),
-    "how many cases": lambda c: count_cases(c.session, sight_of(c), CaseFilter()),
+    "how many cases": lambda c: count_cases(
+        c.session, search(c.session, sight_of(c), CaseFilter())
+    ),
     "which networks": lambda c: networks(c.session, EVERYTHING),
     "which scanners": lambda c: scanners(c.session, Scope.of(c.tenant_id)),
     "which hospitals": lambda c: hospitals(c.session, Scope.of(c.tenant_id)),
@@ -307,12 +316,13 @@ QUESTIONS: dict[str, Ask] = {
 
 WORDS: dict[str, Ask] = {
     "cases by words": lambda c: list_cases(
-        c.session, SEES_ALL, CaseFilter(text="smith 4711"), Page(sort="-received")
+        c.session,
+        search(c.session, SEES_ALL, CaseFilter(text="smith 4711")),
+        Page(sort="-received"),
     ),
     "cases by words, patients hidden": lambda c: list_cases(
         c.session,
-        Sight(EVERYTHING, Scope.of()),
-        CaseFilter(text="1.2"),
+        search(c.session, Sight(EVERYTHING, Scope.of()), CaseFilter(text="1.2")),
         Page(sort="received"),
     ),
 }

@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from db.claims import claim_job, fail_job
 from db.session import Sessions
-from db.steps import record
 from db.tables import AuditRow, JobRow
 from hilum.audit import Action
 from hilum.jobs import State
@@ -203,17 +202,3 @@ def test_reader_may_look_and_not_touch(reader: Visitor, waiting: str) -> None:
 def test_form_without_its_token_does_nothing(operator: Visitor, waiting: str) -> None:
     assert operator.post(f"/cases/{waiting}/cancel", token="0" * 64).status_code == 403
     assert "Next in the queue" in words(operator.get(f"/cases/{waiting}"))
-
-
-@pytest.mark.parametrize("many", [0, 30])
-def test_page_costs_so_many_statements_whatever_happened(
-    reader: Visitor, finished: str, statements: list[str], sessions: Sessions, many: int
-) -> None:
-    with sessions.begin() as session:
-        for _ in range(many):
-            record(session, UUID(finished), "prioritised", {"by": "somebody"})
-    statements.clear()
-
-    assert reader.get(f"/cases/{finished}").status_code == 200
-
-    assert len(statements) <= 20

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 
 from db.claims import finish_job
 from db.session import Sessions
@@ -12,12 +12,8 @@ from db.tables import AuditRow, TenantRow
 from hilum.audit import Action
 from tests.api.dashboard.visitor import Visitor, words
 from tests.db.factories import claim, keep_study, make_report, make_study, queue_job
-from tests.db.test_plans import recorded
 
 Scan = Callable[..., UUID]
-
-MOST_STATEMENTS = 13
-"""Sign-in and roles, two reports, whether they are one patient's, findings, two entries of the log."""
 
 
 @pytest.fixture
@@ -138,18 +134,3 @@ def test_page_names_no_patient(reader: Visitor, scan: Scan) -> None:
 @pytest.mark.parametrize("other", ["nonsense", str(UUID(int=1)), "%00", "../../admin"])
 def test_made_up_report_is_unknown(reader: Visitor, scan: Scan, other: str) -> None:
     assert reader.get(f"/cases/{scan()}/compare/{other}").status_code == 404
-
-
-def test_page_costs_so_many_statements(reader: Visitor, scan: Scan) -> None:
-    one, *others = (scan(f"202601{day:02}") for day in range(1, 8))
-    reader.get(f"/cases/{one}/compare/{others[0]}")
-
-    with recorded(app_engine(reader)) as statements:
-        reader.get(f"/cases/{one}/compare/{others[0]}")
-
-    assert len(statements) <= MOST_STATEMENTS, statements
-
-
-def app_engine(visitor: Visitor) -> Engine:
-    engine: Engine = visitor.client.application.extensions["hilum"].engine
-    return engine

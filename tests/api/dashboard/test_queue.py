@@ -2,17 +2,14 @@
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import select
 
 from api.parts import Parts
 from db.attempts import keep_crash
 from db.claims import fail_job
-from db.drains import drain_worker
 from db.pauses import list_pauses, pause_queue
 from db.session import Sessions
 from db.tables import AuditRow, DrainRow, JobRow, TenantRow
@@ -28,28 +25,11 @@ from tests.db.test_attempts import CRASH
 from tests.db.test_troubles import failed_job, quarantined_job
 from tests.db.test_workers import make_worker
 
-BUDGET = 25
-"""Statements of the whole page, whatever it shows."""
-
 
 @pytest.fixture
 def keeper(come: Welcome) -> Visitor:
     """Who keeps the queues of all hospitals moving."""
     return come("kim.keeper", Role.OPERATOR)
-
-
-@contextmanager
-def counted(engine: Engine) -> Iterator[list[str]]:
-    statements: list[str] = []
-
-    def note(_: object, __: object, statement: str, *_rest: object) -> None:
-        statements.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def actions(sessions: Sessions) -> list[tuple[str, str, UUID | None]]:
@@ -400,32 +380,3 @@ def test_form_needs_the_right_and_the_token_of_this_sign_in(
     assert nobody.post(f"/queue{path}", form).status_code == 303
     assert keeper.get(f"/queue{path}").status_code in {404, 405}
     assert actions(sessions) == []
-
-
-# ── What it costs ─────────────────────────────────────────────────────────────────────────────
-
-
-def test_page_costs_the_same_few_statements_whatever_it_shows(
-    keeper: Visitor, sessions: Sessions, tenant: TenantRow, elsewhere: TenantRow, parts: Parts
-) -> None:
-    def fill(times: int) -> None:
-        with sessions.begin() as session:
-            for number in range(times):
-                for hospital in (tenant, elsewhere):
-                    for priority in Priority:
-                        queue_job(session, hospital.id, priority=priority)
-                    claim(session, queue_job(session, hospital.id), worker=f"w:{number}")
-                    failed_job(session, hospital)
-                    finished_job(session, hospital.id)
-                worker = make_worker(f"w-{number}:1")
-                heartbeat(session, worker, Work(), Load())
-                drain_worker(session, worker.name, by="user ada")
-
-    fill(1)
-    with counted(parts.engine) as few:
-        keeper.get("/queue")
-    fill(5)
-    with counted(parts.engine) as many:
-        keeper.get("/queue")
-
-    assert len(many) == len(few) <= BUDGET, "\n".join(many)

@@ -294,17 +294,3 @@ def test_log_is_for_who_administers(
 
 def test_form_of_another_sign_in_is_refused(admin: Visitor) -> None:
     assert admin.post(f"{AUDIT}/verify", token="0" * 64).status_code == 403
-
-
-def test_page_asks_the_database_as_often_however_long_the_log_is(
-    chief: Visitor, sessions: Sessions, tenant: TenantRow, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 300):
-        with sessions.begin() as session:
-            append(session, *[Entry("user x", Action.CASE_VIEWED, tenant.id)] * number)
-        statements.clear()
-        chief.get(AUDIT)
-        counts.append(len(statements))
-
-    assert counts[0] == counts[1] <= 8

@@ -300,22 +300,3 @@ def test_audit_log_has_what_was_done_and_no_secret(
         ("pacs", tenant.id, "removed"),
     ]
     assert "geheim" not in str([one.detail for one in entries])
-
-
-def test_pages_ask_the_database_as_often_however_many_there_are(
-    chief: Visitor, tenant: TenantRow, service: str, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 10):
-        with sessions.begin() as session:
-            for each in range(number):
-                to = parse_entity(f"PACS@10.0.0.{each}:104")
-                add_destination(session, tenant.name, f"pacs-{each}", to)
-            finished_job(session, tenant.id)
-        for page in (PAGE, service):
-            statements.clear()
-            chief.get(page)
-            counts.append(len(statements))
-
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 8

@@ -105,21 +105,3 @@ def test_page_is_for_those_who_administer_everything(
     visitor: Visitor = request.getfixturevalue(who)
 
     assert visitor.get(page).status_code == 403
-
-
-def test_pages_ask_the_database_as_often_however_many_jobs_there_are(
-    admin: Visitor, tenant: TenantRow, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 10):
-        with sessions.begin() as session:
-            for _ in range(number):
-                finished_job(session, tenant.id)
-                have_worker(session)
-        for page in (HEALTH, NETWORKS):
-            statements.clear()
-            admin.get(page)
-            counts.append(len(statements))
-
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 30

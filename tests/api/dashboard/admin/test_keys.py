@@ -164,18 +164,3 @@ def test_neither_log_nor_audit_has_the_key(
         ("user clara.chief", "PACS", tenant.id)
     ]
     assert key not in str(lines) + str([one.__dict__ for one in entries])
-
-
-def test_page_asks_the_database_as_often_however_many_there_are(
-    chief: Visitor, tenant: TenantRow, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 20):
-        with sessions.begin() as session:
-            for each in range(number):
-                new_key(session, tenant.name, f"scanner-{each}")
-        statements.clear()
-        chief.get(KEYS)
-        counts.append(len(statements))
-
-    assert counts[0] == counts[1] <= 6

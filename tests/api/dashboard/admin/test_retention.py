@@ -318,18 +318,3 @@ def test_form_of_another_sign_in_and_a_key_purge_nothing(
     assert (foreign.status_code, by_key.status_code) == (403, 401)
     with sessions.begin() as session:
         assert session.scalars(select(PurgeRow)).all() == []
-
-
-def test_page_asks_the_database_as_often_however_much_there_is(
-    admin: Visitor, sessions: Sessions, tenant: TenantRow, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 30):
-        with sessions.begin() as session:
-            for _ in range(number):
-                session.add(PurgeRow(tenant_id=tenant.id, by="user x", reason="request"))
-        statements.clear()
-        admin.get(RETENTION)
-        counts.append(len(statements))
-
-    assert counts[0] == counts[1] <= 8

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from db.session import Sessions
 from db.tables import AuditRow, TenantRow
-from db.tenants import Quota, add_tenant, quota_of, set_policy
+from db.tenants import Quota, quota_of, set_policy
 from db.titles import add_title
 from hilum.dicom.deidentify import Policy
 from hilum.settings import MIB
@@ -131,20 +131,3 @@ def test_unknown_hospital_is_said_to_be_unknown(admin: Visitor) -> None:
 
     assert page.status_code == 404
     assert "There is no hospital" in words(page)
-
-
-def test_pages_ask_the_database_as_often_however_many_there_are(
-    admin: Visitor, tenant: TenantRow, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 20):
-        with sessions.begin() as session:
-            for each in range(number):
-                add_tenant(session, f"hospital-{each}")
-        for page in (TENANTS, f"{TENANTS}/{tenant.id}"):
-            statements.clear()
-            admin.get(page)
-            counts.append(len(statements))
-
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 10

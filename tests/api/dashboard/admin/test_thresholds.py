@@ -157,21 +157,3 @@ def test_page_is_for_those_who_administer_everything(
     assert {answer.status_code for answer in answers} == {403}
     with sessions.begin() as session:
         assert len(list_thresholds(session)) == 1
-
-
-def test_pages_ask_the_database_as_often_however_many_reports_there_are(
-    admin: Visitor, tenant: TenantRow, sessions: Sessions, statements: list[str]
-) -> None:
-    admin.post(PAGE, FORM)
-    counts = []
-    for number in (0, 10):
-        with sessions.begin() as session:
-            for _ in range(number):
-                finished_job(session, tenant.id)
-        for page in (PAGE, f"{PAGE}/ward-7.1"):
-            statements.clear()
-            admin.get(page)
-            counts.append(len(statements))
-
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 12

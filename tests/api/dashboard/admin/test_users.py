@@ -317,18 +317,3 @@ def test_what_is_done_stands_in_the_log_without_a_secret(
         ("user clara.chief", "user.changed", tenant.id, {"role": None}),
     ]
     assert link.partition("token=")[2] not in str([one.__dict__ for one in entries])
-
-
-def test_page_asks_the_database_as_often_however_many_there_are(
-    chief: Visitor, tenant: TenantRow, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 20):
-        with sessions.begin() as session:
-            for each in range(number):
-                grant(session, add_user(session, f"somebody-{each}"), Role.READER, tenant.id)
-        statements.clear()
-        chief.get(USERS)
-        counts.append(len(statements))
-
-    assert counts[0] == counts[1] <= 8

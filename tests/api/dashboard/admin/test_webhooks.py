@@ -267,21 +267,3 @@ def test_neither_log_nor_audit_has_a_secret_or_the_path(
     )
     assert secret not in str(lines) + str(entry.__dict__)
     assert "token=t" not in str(lines) + str(entry.__dict__)
-
-
-def test_pages_ask_the_database_as_often_however_many_there_are(
-    chief: Visitor, tenant: TenantRow, hook: str, sessions: Sessions, statements: list[str]
-) -> None:
-    counts = []
-    for number in (0, 10):
-        with sessions.begin() as session:
-            for each in range(number):
-                add_webhook(session, tenant.id, f"{ABROAD}/{each}")
-                finished_job(session, tenant.id)
-        for page in (HOOKS, hook):
-            statements.clear()
-            chief.get(page)
-            counts.append(len(statements))
-
-    assert counts[:2] == counts[2:]
-    assert max(counts) <= 8
