@@ -145,7 +145,7 @@ def listed(visitor: Visitor, address: str) -> set[str]:
 
 def link(visitor: Visitor, panel: str, text: str, **query: Any) -> str:
     """The address behind the first such text of a figure."""
-    page = visitor.get("/insights", **query).text.partition(f'id="{panel}"')[2]
+    page = visitor.get(f"/insights/{panel}", **query).text
     found = re.search(rf'<a href="(/cases[^"]*)">{re.escape(text)}</a>', page)
     assert found
     return found[1]
