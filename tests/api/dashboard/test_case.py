@@ -225,6 +225,27 @@ def test_case_that_waits_asks_again_and_comes_anew_once_it_has_ended(
     assert "hx-get" not in failed.text
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("files_gone", "Send the study again; or restore the store from a backup, then retry."),
+        ("missing_slices", "The study is kept; its job can be retried."),
+    ],
+)
+def test_case_that_failed_says_what_can_be_done(
+    reader: Visitor, waiting: str, sessions: Sessions, code: str, said: str
+) -> None:
+    with sessions.begin() as session:
+        claim = claim_job(session, UUID(waiting), worker="gpu", lease_s=60, max_attempts=3)
+        assert claim is not None
+        fail_job(session, claim, code, "Why.")
+
+    shown = words(reader.get(f"/cases/{waiting}"))
+
+    assert said in shown
+    assert ("The study is kept" in shown) == (code != "files_gone")
+
+
 def test_operator_cancels_retries_and_makes_urgent(
     operator: Visitor, waiting: str, sessions: Sessions
 ) -> None:
