@@ -8,12 +8,24 @@ from uuid import UUID
 from apiflask import HTTPError, HTTPTokenAuth
 from apiflask.security import APIKeyCookieAuth
 from flask import g, request
+from sqlalchemy.orm import Session
 from structlog.contextvars import bind_contextvars
 from werkzeug.datastructures import Authorization
 
 from api.parts import parts
-from api.person import COOKIE, Person, check_form, cookie_name, note, person, recognise
+from api.person import (
+    COOKIE,
+    THUMBNAIL,
+    Person,
+    check_form,
+    cookie_name,
+    note,
+    person,
+    recognise,
+)
+from db.audit import was_viewed
 from db.jobs import job_in
+from db.tables import JobRow
 from hilum.audit import Action
 from hilum.errors import InvalidRequest, MissingKey
 from hilum.people import Permission
@@ -61,7 +73,15 @@ by_key_or_sender = KeyOrPerson(
 )
 """Guards a view that takes studies in: an API key, or a person who says for which hospital."""
 
-PICTURE: Final = ".png"
+VIEW: Final = "view"
+"""Parameter of the addresses of the viewer; a browser sends the same headers for a link to save."""
+
+SLICES: Final = "slices/"
+MONTAGE: Final = "montage.png"
+VOLUME: Final = "volume.nii.gz"
+MASKS: Final = "masks/"
+VOXELS: Final = "volume"
+"""What the audit log calls the volume with its masks, which the viewer shows together."""
 
 HOSPITAL: Final = "Hilum-Tenant"
 """Header in which a page says for which hospital somebody sends."""
@@ -154,9 +174,29 @@ def tenant_for(job_id: UUID, *, needs: Permission = Permission.SEE) -> UUID:
     with parts().sessions.begin() as session:
         job = job_in(session, found.scope(Permission.SEE), job_id)
         found.check(needs, job.tenant_id)
-        # Pictures come by the dozen, with a list or a case that is noted itself.
-        if not request.path.endswith(PICTURE):
-            what = request.path.partition(str(job_id))[2].lstrip("/") or "report"
-            detail = {"what": what}
-            note(session, Action.DOWNLOADED, tenant_id=job.tenant_id, subject=job_id, detail=detail)
+        # Small pictures come by the dozen, with a list that is noted itself.
+        if not request.path.endswith(THUMBNAIL):
+            _note_look(session, found, job)
     return job.tenant_id
+
+
+def _note_look(session: Session, who: Person, job: JobRow) -> None:
+    """Write into the audit log that somebody took something of a case, or saw it for the first time."""
+    # An address may have the id in capitals; nothing after it has any.
+    what = request.path.lower().partition(str(job.id))[2].lstrip("/") or "report"
+    action, detail = Action.DOWNLOADED, {"what": what}
+    if what.startswith(SLICES) or (what == MONTAGE and _is_within_page()):
+        if was_viewed(session, who.by, job.id):
+            return
+        action, detail = Action.CASE_VIEWED, {"part": what}
+    elif VIEW in request.args and (what == VOLUME or what.startswith(MASKS)):
+        # Whoever has the voxels has them all: that the page was opened does not stand for them.
+        if was_viewed(session, who.by, job.id, part=VOXELS):
+            return
+        action, detail = Action.CASE_VIEWED, {"part": VOXELS}
+    note(session, action, tenant_id=job.tenant_id, subject=job.id, detail=detail)
+
+
+def _is_within_page() -> bool:
+    """Tell whether the browser wants a picture for a page; an older one, or one without TLS, says nothing."""
+    return request.headers.get("Sec-Fetch-Dest") == "image"

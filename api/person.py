@@ -180,8 +180,19 @@ def cookie_name() -> str:
 
 def form_token() -> str:
     """Return what the forms of this sign-in carry."""
+    return seal_of("form")
+
+
+def seal_of(what: str, said: object = "") -> str:
+    """Return what a page of this sign-in carries and nobody makes up.
+
+    Args:
+        what: it is for; one is of no use for another.
+        said: what it stands for.
+    """
     key = parts().settings.secret_key.encode()
-    return hmac.new(key, f"form {person().sign_in}".encode(), hashlib.sha256).hexdigest()
+    words = f"{what} {person().sign_in} {said}".rstrip()
+    return hmac.new(key, words.encode(), hashlib.sha256).hexdigest()
 
 
 def check_form() -> None:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,13 +21,16 @@ from db.pages import Conditions, Listing, Page, SortColumns, fetch_page, iterate
 from db.scope import Scope
 from db.session import Sessions
 from db.tables import AuditRow
-from hilum.audit import NOWHERE, Entry, Head, Record, Verification, plain, verify
+from hilum.audit import NOWHERE, Action, Entry, Head, Record, Verification, plain, verify
 
 AUDIT_LOCK: Final = 1_618_033_988
 """Advisory lock: of two transactions that append, the second waits. Any fixed number will do."""
 
 AT_ONCE: Final = 1000
 """Entries read by one query, which is how many a look at all of them holds in memory."""
+
+VIEW_LASTS: Final = timedelta(minutes=30)
+"""A case that somebody saw is the same view for so long: its slices fly by, a hundred in a minute."""
 
 SORTS: SortColumns = {"at": AuditRow.at}
 
@@ -101,6 +104,26 @@ def append(session: Session, *entries: Entry) -> None:
         rows.append(_values(record))
     if rows:
         session.execute(insert(AuditRow), rows)
+
+
+def was_viewed(session: Session, by: str, job_id: UUID, *, part: str | None = None) -> bool:
+    """Tell whether the log has it that somebody saw a case within the last `VIEW_LASTS`.
+
+    Args:
+        session: one transaction.
+        by: who, as entries have it.
+        job_id: the case.
+        part: this very part of it; None takes any.
+    """
+    query = select(AuditRow.id).where(
+        AuditRow.subject == str(job_id),
+        AuditRow.at > func.now() - VIEW_LASTS,
+        AuditRow.by == by,
+        AuditRow.action.in_((Action.CASE_VIEWED, Action.PATIENT_VIEWED)),
+    )
+    if part is not None:
+        query = query.where(AuditRow.detail["part"].as_string() == part)
+    return session.scalar(query.limit(1)) is not None
 
 
 def read_head(session: Session) -> Head:

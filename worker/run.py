@@ -5,6 +5,7 @@ import os
 import socket
 import time
 from functools import partial
+from pathlib import Path
 from threading import get_ident
 from typing import Final
 
@@ -20,9 +21,10 @@ from db.thresholds import current_thresholds
 from db.turns import Rules, count_due, take_turn
 from hilum.catalogue import pipeline_card
 from hilum.dicom.read import read_study
-from hilum.errors import StorageFull
+from hilum.errors import FilesGone, StorageFull
 from hilum.findings import Analysis
 from hilum.jobs import MOST_RINGS, Progress
+from hilum.storage import StudyStore
 from worker.artifacts import write_artifacts
 from worker.bench import Bench
 from worker.deadline import time_limit_s, within
@@ -129,6 +131,23 @@ def _analyse(claim: Claim, bench: Bench, progress: Progress) -> Analysis:
         keys = [row.key for row in instance_keys(session, claim.study_id)]
         thresholds = current_thresholds(session)
     with scratch_folder(bench.settings.spool_dir) as scratch:
-        study = read_study(bench.store.local_files(keys, scratch))
+        study = read_study(_kept_files(keys, scratch, bench.store))
         card = pipeline_card(claim.pipeline)
         return bench.analyse(study, card, segmenter, thresholds, progress=progress)
+
+
+def _kept_files(keys: list[str], scratch: Path, store: StudyStore) -> list[Path]:
+    """Return paths of a study's files on this machine.
+
+    Raises:
+        FilesGone: one of them is no longer there; what is left would be read as another study.
+    """
+    try:
+        paths = store.local_files(keys, scratch)
+        for path in paths:
+            path.stat()
+    except FileNotFoundError as error:
+        raise FilesGone(
+            f"Files of the study are no longer stored, expected all {len(keys)}."
+        ) from error
+    return paths

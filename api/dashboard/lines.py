@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a line of the list of cases shows."""
 
-import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.dashboard.patient import Patient
-from api.person import entry_of, person
+from api.person import entry_of, person, seal_of
 from db.audit import append
 from db.cases import Case, Sight
 from db.tables import CaseRow, JobRow
@@ -53,23 +51,30 @@ def lines_of(cases: Iterable[Case]) -> list[Line]:
     return [Line(case, person().may(Permission.OPERATE, case.row.tenant_id)) for case in cases]
 
 
-def note_names(session: Session, cases: Iterable[Case], **detail: Any) -> None:
-    """Write into the audit log, for each hospital, that its patients were named in a list."""
-    named = Counter(case.row.tenant_id for case in cases if case.is_known)
+def note_names(session: Session, cases: Iterable[Case]) -> None:
+    """Write into the audit log, for each hospital, which of its patients were named in a list."""
+    named = defaultdict(list)
+    for case in cases:
+        if case.is_known:
+            named[case.row.tenant_id].append(str(case.job.id))
     by = person().by
     entries = (
-        entry_of(by, Action.PATIENT_VIEWED, tenant_id, "list", {"cases": count} | detail)
-        for tenant_id, count in named.items()
+        entry_of(by, Action.PATIENT_VIEWED, tenant_id, "list", {"cases": len(ids), "jobs": ids})
+        for tenant_id, ids in named.items()
     )
     if named:
         append(session, *entries)
 
 
 def digest_of(cases: Iterable[Case]) -> str:
-    """Return what differs as soon as a line of the list would: first by which cases, then by what is said."""
+    """Return what differs as soon as a line of the list would: first by which cases, then by what is said.
+
+    It is sealed: by one that was made up, somebody would have patients named without an entry.
+    """
     listed = list(cases)
-    parts_of = ([case.job.id for case in listed], [_said(case.row, case.job) for case in listed])
-    return "-".join(hashlib.sha256(repr(one).encode()).hexdigest()[:16] for one in parts_of)
+    named = [(case.job.id, case.is_known) for case in listed]
+    said = [_said(case.row, case.job) for case in listed]
+    return f"{seal_of('names', named)[:32]}-{seal_of('lines', said)[:16]}"
 
 
 def names_of(digest: str) -> str:

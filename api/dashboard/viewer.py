@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from flask import url_for
 
+from api.auth import VIEW
 from db.tables import ReportRow
 from hilum.catalogue import pipeline_card
 from hilum.render import LUNG_COLOR, OPACITY
@@ -31,9 +32,9 @@ def viewer_of(row: ReportRow) -> dict[str, Any]:
     report = url_for("reports.show", job_id=row.job_id)
     slices = row.document["slices"]
     return {
-        "volume": f"{report}/volume.nii.gz",
-        "lesions": f"{report}/masks/lesions.nii.gz",
-        "lungs": f"{report}/masks/lungs.nii.gz",
+        "volume": f"{report}/volume.nii.gz?{VIEW}",
+        "lesions": f"{report}/masks/lesions.nii.gz?{VIEW}",
+        "lungs": f"{report}/masks/lungs.nii.gz?{VIEW}",
         "picture": f"{report}/slices/{{index}}.png",
         "script": url_for("static", filename="vendor/@niivue/niivue/niivue.umd.js"),
         "count": len(slices),

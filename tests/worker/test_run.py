@@ -26,7 +26,7 @@ from hilum.masks import read_mask
 from hilum.registry import Registry
 from hilum.settings import Settings
 from hilum.storage import StudyStore
-from tests.phantoms import chest, without
+from tests.phantoms import SLICES, chest, without
 from tests.worker.conftest import QueueStored
 from tests.worker.networks import HARMS
 from tests.worker.pipelines import quick
@@ -132,6 +132,23 @@ def test_study_that_cannot_be_read_fails_at_once_with_its_code(
     assert (ended.state, ended.error_code) == (State.FAILED, "missing_rescale")
     assert ended.attempts == 1
     assert ended.error_message
+
+
+@pytest.mark.parametrize("most", [None, 1], ids=["all files", "one file"])
+def test_study_whose_files_are_gone_fails_at_once_and_says_so(
+    most: int | None, bench: Bench, queue_stored: QueueStored
+) -> None:
+    job = queue_stored()
+    folder = Path(bench.store.path(f"{job.tenant_id}/studies/{job.study_id}"))
+    for path in sorted(folder.glob("*.dcm"))[:most]:
+        path.unlink()
+
+    run_now(job.id, bench)
+
+    ended = job_of(bench.sessions, job.id)
+    assert (ended.state, ended.error_code, ended.attempts) == (State.FAILED, "files_gone", 1)
+    expected = f"Files of the study are no longer stored, expected all {SLICES}."
+    assert ended.error_message == expected
 
 
 @pytest.mark.parametrize("harm", HARMS)

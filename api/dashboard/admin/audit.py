@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page of the audit log: who did what, as a list and as a file, and whether anybody changed it."""
 
-import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,7 +20,7 @@ from api.dashboard.admin.rights import (
 from api.errors import status_of
 from api.exports import Columns, csv_response
 from api.parts import parts
-from api.person import person
+from api.person import seal_of
 from db.audit import AuditFilter, iterate_entries, list_entries, read_head, verify_on
 from db.pages import Page
 from db.tenants import tenant_in, tenants_in
@@ -123,9 +122,7 @@ def _looked_at(kept: Head | None) -> Head:
 
 def _seal(head: Head, kept: Head | None) -> str:
     """Return what shows that a look got so far: nobody says that a log is whole which they passed by."""
-    key = parts().settings.secret_key.encode()
-    said = f"verified {person().sign_in} {head} {kept}"
-    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+    return seal_of("verified", f"{head} {kept}")
 
 
 def _index(error: InvalidRequest | None = None, look: Mapping[str, Any] | None = None) -> str:

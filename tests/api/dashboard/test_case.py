@@ -1,17 +1,22 @@
 """The page of one case: what it shows, to whom, and what may be done from it."""
 
 import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import select
 
+from db.audit import VIEW_LASTS, read_head
 from db.claims import claim_job, fail_job
 from db.session import Sessions
 from db.tables import AuditRow, JobRow
-from hilum.audit import Action
+from hilum.audit import Action, Entry, Record
 from hilum.jobs import State
 from tests.api.caller import Caller
+from tests.api.dashboard.test_viewer import viewer_in
 from tests.api.dashboard.visitor import Visitor, words
 
 
@@ -19,6 +24,23 @@ def actions_of(sessions: Sessions, job_id: str) -> list[str]:
     with sessions.begin() as session:
         rows = session.scalars(select(AuditRow).where(AuditRow.subject == job_id))
         return [row.action for row in rows.all()]
+
+
+def details_of(sessions: Sessions, action: Action) -> list[dict[str, Any]]:
+    with sessions.begin() as session:
+        wanted = select(AuditRow.detail).where(AuditRow.action == action).order_by(AuditRow.id)
+        return list(session.scalars(wanted))
+
+
+def hashes(record: Record) -> dict[str, str]:
+    return {"previous_sha256": record.previous_sha256, "sha256": record.sha256}
+
+
+def embed(visitor: Visitor, path: str) -> None:
+    """Ask for a picture as browsers do for a page."""
+    headers = {"Sec-Fetch-Dest": "image"}
+    with visitor.client.get(path, headers=headers) as answer:
+        assert answer.status_code == 200
 
 
 @pytest.fixture
@@ -118,13 +140,69 @@ def test_who_looked_at_a_case_is_in_the_audit_log(
 def test_what_somebody_takes_away_is_in_the_audit_log(
     reader: Visitor, finished: str, sessions: Sessions
 ) -> None:
-    for what in ("", "/masks/lesions.nii.gz", "/segmentation.dcm", "/thumbnail.png"):
+    reader.get(f"/cases/{finished}")
+    for what in ("", "/masks/lesions.nii.gz", "/segmentation.dcm", "/montage.png"):
         reader.get(f"/v1/reports/{finished}{what}")
+    reader.get(f"/v1/reports/{finished}/segmentation.dcm?view")
+    reader.get(f"/v1/reports/{finished.upper()}/volume.nii.gz")
 
+    taken = details_of(sessions, Action.DOWNLOADED)
+    assert [detail["what"] for detail in taken] == [
+        "report",
+        "masks/lesions.nii.gz",
+        "segmentation.dcm",
+        "montage.png",
+        "segmentation.dcm",
+        "volume.nii.gz",
+    ]
+
+
+@pytest.mark.parametrize("picture", ["slices/0.png", "montage.png"])
+def test_picture_of_a_case_that_was_not_opened_is_a_view(
+    reader: Visitor, operator: Visitor, finished: str, sessions: Sessions, picture: str
+) -> None:
+    operator.get(f"/cases/{finished}")
+    for _ in range(3):
+        embed(reader, f"/v1/reports/{finished}/{picture}")
+
+    assert details_of(sessions, Action.CASE_VIEWED) == [{}, {"part": picture}]
+
+
+def test_pictures_of_a_case_that_is_open_are_no_views_of_their_own(
+    reader: Visitor, finished: str, sessions: Sessions
+) -> None:
+    reader.get(f"/cases/{finished}")
+    for picture in ("slices/0.png", "slices/1.png", "montage.png", "thumbnail.png"):
+        embed(reader, f"/v1/reports/{finished}/{picture}")
+
+    assert actions_of(sessions, finished) == [Action.PATIENT_VIEWED]
+
+
+def test_view_of_long_ago_does_not_stand_for_a_picture_of_today(
+    reader: Visitor, finished: str, sessions: Sessions
+) -> None:
+    long_ago = datetime.now(UTC) - VIEW_LASTS - timedelta(minutes=1)
     with sessions.begin() as session:
-        rows = session.scalars(select(AuditRow).where(AuditRow.action == Action.DOWNLOADED)).all()
-    taken = [row.detail["what"] for row in rows]
-    assert taken == ["report", "masks/lesions.nii.gz", "segmentation.dcm"]
+        old = Entry("user rita.reader", Action.PATIENT_VIEWED, subject=finished)
+        head = read_head(session)
+        record = Record.seal(head.count + 1, long_ago, old, head.sha256)
+        session.add(AuditRow(**asdict(old), id=record.id, at=long_ago, **hashes(record)))
+
+    reader.get(f"/v1/reports/{finished}/slices/0.png")
+
+    assert actions_of(sessions, finished) == [Action.PATIENT_VIEWED, Action.CASE_VIEWED]
+
+
+def test_viewer_of_a_case_is_one_view_and_no_download(
+    reader: Visitor, finished: str, sessions: Sessions
+) -> None:
+    viewer = viewer_in(reader.get(f"/cases/{finished}").text)
+    for _ in range(2):
+        for part in ("volume", "lesions", "lungs"):
+            assert reader.get(viewer[part]).status_code == 200
+
+    assert actions_of(sessions, finished) == [Action.PATIENT_VIEWED, Action.CASE_VIEWED]
+    assert details_of(sessions, Action.CASE_VIEWED) == [{"part": "volume"}]
 
 
 def test_case_that_waits_asks_again_and_comes_anew_once_it_has_ended(
@@ -145,6 +223,27 @@ def test_case_that_waits_asks_again_and_comes_anew_once_it_has_ended(
     assert "missing_slices" in words(failed)
     assert "5.0 mm are &lt;missing&gt;." in failed.text
     assert "hx-get" not in failed.text
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("files_gone", "Send the study again; or restore the store from a backup, then retry."),
+        ("missing_slices", "The study is kept; its job can be retried."),
+    ],
+)
+def test_case_that_failed_says_what_can_be_done(
+    reader: Visitor, waiting: str, sessions: Sessions, code: str, said: str
+) -> None:
+    with sessions.begin() as session:
+        claim = claim_job(session, UUID(waiting), worker="gpu", lease_s=60, max_attempts=3)
+        assert claim is not None
+        fail_job(session, claim, code, "Why.")
+
+    shown = words(reader.get(f"/cases/{waiting}"))
+
+    assert said in shown
+    assert ("The study is kept" in shown) == (code != "files_gone")
 
 
 def test_operator_cancels_retries_and_makes_urgent(

@@ -1,6 +1,7 @@
 """The page of all cases: who sees what, whatever the query string says."""
 
 import csv
+import hashlib
 import io
 import re
 from datetime import datetime
@@ -303,7 +304,7 @@ def test_progress_is_news(reader: Visitor, sessions: Sessions, waiting: list[str
 
 @pytest.mark.usefixtures("smith")
 def test_list_that_names_patients_is_in_the_audit_log_once_a_load(
-    reader: Visitor, sessions: Sessions, tenant: TenantRow
+    reader: Visitor, sessions: Sessions, tenant: TenantRow, smith: str
 ) -> None:
     page = reader.get("/cases", text="smith")
     poll(reader, page)
@@ -311,7 +312,30 @@ def test_list_that_names_patients_is_in_the_audit_log_once_a_load(
 
     [entry] = entries(sessions, Action.PATIENT_VIEWED)
     assert (entry.by, entry.tenant_id, entry.subject) == ("user rita.reader", tenant.id, "list")
-    assert entry.detail == {"cases": 1}
+    assert entry.detail == {"cases": 1, "jobs": [smith]}
+
+
+def made_up(ids: list[object]) -> str:
+    return hashlib.sha256(repr(ids).encode()).hexdigest()
+
+
+def test_list_that_was_not_shown_before_is_in_the_audit_log_whatever_the_page_says(
+    reader: Visitor, chief: Visitor, sessions: Sessions, smith: str
+) -> None:
+    job_id = UUID(smith)
+    others = re.findall(r"seen=([0-9a-f-]+)", chief.get("/cases").text)
+    seen = [
+        *(made_up(ids)[:length] for ids in ([job_id], [(job_id, True)]) for length in (16, 32)),
+        *others,
+        "é",
+    ]
+    before = len(entries(sessions, Action.PATIENT_VIEWED))
+
+    for one in seen:
+        assert "Smith John" in words(reader.get("/cases/rows", seen=one))
+
+    assert len(others) == 1
+    assert len(entries(sessions, Action.PATIENT_VIEWED)) == before + len(seen)
 
 
 @pytest.mark.usefixtures("smith")
