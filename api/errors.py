@@ -219,7 +219,9 @@ def _own(page: str) -> str | None:
         parts = urlsplit(page)
     except ValueError:
         return None
-    return urlunsplit(("", "", parts.path, parts.query, "")) if parts.netloc == request.host else None
+    return (
+        urlunsplit(("", "", parts.path, parts.query, "")) if parts.netloc == request.host else None
+    )
 
 
 def _challenge(error: HilumError) -> str:
