@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 from apiflask import APIFlask, HTTPError
@@ -200,12 +201,27 @@ def _hilum_error(error: HilumError) -> Response:
 
 
 def _to_sign_in() -> Response:
-    # What somebody was about to send is not sent for them afterwards.
-    wanted = request.full_path.rstrip("?") if request.method == "GET" else None
     if "HX-Request" in request.headers:
         # A part of a page cannot show the way in; htmx opens it as a page.
-        return Response(status=204, headers={"HX-Redirect": url_for("door.sign_in")})
+        way = url_for("door.sign_in", to=_own(request.headers.get("HX-Current-URL", "")))
+        return Response(status=204, headers={"HX-Redirect": way})
+    if request.method == "GET":
+        wanted: str | None = request.full_path.rstrip("?")
+    else:
+        # What somebody was about to send is not sent for them afterwards: they do it anew.
+        wanted = _own(request.referrer or "")
     return cast("Response", redirect(url_for("door.sign_in", to=wanted), HTTPStatus.SEE_OTHER))
+
+
+def _own(page: str) -> str | None:
+    """Return the path of a page of this server; None of any other."""
+    try:
+        parts = urlsplit(page)
+    except ValueError:
+        return None
+    return (
+        urlunsplit(("", "", parts.path, parts.query, "")) if parts.netloc == request.host else None
+    )
 
 
 def _challenge(error: HilumError) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import MultiDict
 
 from api.dashboard.lines import digest_of, lines_of, names_of, note_names, sight
+from api.errors import status_of
 from api.parts import parts
 from api.person import needs, person
 from api.schemas.cases import Asked
@@ -19,6 +20,7 @@ from db.choices import hospitals, networks, scanners
 from db.pages import Listing
 from db.saved_filters import saved_filters
 from hilum.catalogue import PIPELINES
+from hilum.errors import InvalidRequest
 from hilum.grading import Grade, Verdict
 from hilum.jobs import Priority, State
 from hilum.people import Permission
@@ -37,14 +39,17 @@ FIXED: Final = {
 
 @cases.get("")
 @needs(Permission.SEE)
-def index() -> str:
-    """List the cases that were asked for."""
-    asked = Asked.of(request.args)
-    with parts().sessions.begin() as session:
-        wanted = search(session, sight(), asked.chosen)
-        found = list_cases(session, wanted, asked.page)
-        shown = _rows(session, asked, wanted, found) | _choices(session)
-        note_names(session, found.rows)
+def index() -> str | tuple[str, int]:
+    """List the cases that were asked for, or say what is wrong with a filter where it can be mended."""
+    try:
+        asked = Asked.of(request.args)
+        with parts().sessions.begin() as session:
+            wanted = search(session, sight(), asked.chosen)
+            found = list_cases(session, wanted, asked.page)
+            shown = _rows(session, asked, wanted, found) | _choices(session)
+            note_names(session, found.rows)
+    except InvalidRequest as error:
+        return _refused(error), status_of(type(error))
     return render_template("dashboard/cases.html", **shown)
 
 
@@ -78,6 +83,18 @@ def _rows(session: Session, asked: Asked, wanted: Search, found: Listing[Case]) 
         "seen": digest_of(found.rows),
         "knows_somebody": person().may(Permission.KNOW_PATIENTS),
     }
+
+
+def _refused(error: InvalidRequest) -> str:
+    with parts().sessions.begin() as session:
+        shown = _choices(session)
+    return render_template(
+        "dashboard/cases.html",
+        asked=Asked.as_typed(request.args),
+        error=error,
+        knows_somebody=person().may(Permission.KNOW_PATIENTS),
+        **shown,
+    )
 
 
 def _choices(session: Session) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from apiflask import APIBlueprint
-from flask import redirect, render_template, request, url_for
+from flask import g, redirect, render_template, request, url_for
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -44,7 +44,11 @@ LONGEST_FIELD: Final = 256
 @door.get("/sign-in")
 def sign_in() -> str:
     """Ask who is there."""
-    return render_template("dashboard/sign_in.html", to=_wanted(), name="")
+    recognise()
+    # Who leaves has no cookie any more.
+    is_over = cookie_name() in request.cookies and g.get("person") is None
+    idle_min = parts().settings.idle_min if is_over else None
+    return render_template("dashboard/sign_in.html", to=_wanted(), name="", idle_min=idle_min)
 
 
 @door.post("/sign-in")

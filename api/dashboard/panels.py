@@ -63,8 +63,8 @@ def cases_panel(figures: Figures) -> Panel:
     return Panel(
         name="cases",
         title="Cases by day and verdict",
-        n=f"{total} reports",
-        summary=f"{total} reports from {days[0]} to {days[-1]}: {said}.",
+        n=_of(total, "report"),
+        summary=f"{_of(total, 'report')} from {days[0]} to {days[-1]}: {said}.",
         columns=[
             Column("Day"),
             *(Column(verdict, "d") for verdict in verdicts),
@@ -103,7 +103,7 @@ def speed_panel(figures: Figures) -> Panel:
     return Panel(
         name="speed",
         title=LATER["speed"],
-        n=f"{sum(one.n for one in together)} reports",
+        n=_of(sum(one.n for one in together), "report"),
         summary=f"At the median, {said}." if said else "No network has run.",
         columns=[
             Column("Network"),
@@ -129,7 +129,7 @@ def speed_panel(figures: Figures) -> Panel:
         notes=[
             RUN,
             PAPER,
-            *([f"{left_out} workers with fewer reports are left out."] if left_out else []),
+            *([f"{_of(left_out, 'worker')} with fewer reports left out."] if left_out else []),
         ],
         cases={
             (row, 0): {"network": one.network, "state": State.SUCCEEDED}
@@ -145,7 +145,7 @@ def waits_panel(figures: Figures) -> Panel:
     return Panel(
         name="waits",
         title=LATER["waits"],
-        n=f"{sum(one.n for one in found)} jobs",
+        n=_of(sum(one.n for one in found), "job"),
         summary=f"Half of the jobs were begun within: {said}." if said else "No job was begun.",
         columns=[
             Column("Urgency"),
@@ -176,9 +176,9 @@ def failures_panel(figures: Figures) -> Panel:
     return Panel(
         name="failures",
         title="Failures by code, jobs",
-        n=f"{total} jobs",
+        n=_of(total, "job"),
         summary=(
-            f"{total} jobs ended without a report, most by {most.code or 'no code'} ({most.n})."
+            f"{_of(total, 'job')} ended without a report, most by {most.code or 'no code'} ({most.n})."
             if most
             else "No job failed."
         ),
@@ -199,9 +199,9 @@ def shares_panel(figures: Figures) -> Panel:
     return Panel(
         name="shares",
         title="Lesion share of lung, reports",
-        n=f"{total} reports",
+        n=_of(total, "report"),
         summary=(
-            f"{total} reports, {alarming} of them at or above the cut to Alarming at"
+            f"{_of(total, 'report')}, {alarming} of them at or above the cut to Alarming at"
             f" {100 * thresholds.alarming_share:g} %."
         ),
         columns=[Column("From", ".1%"), Column("To", ".1%"), Column("Reports", "d")],
@@ -236,9 +236,9 @@ def agreement_panel(figures: Figures) -> Panel:
     return Panel(
         name="agreement",
         title="Agreement of readers",
-        n=f"{n} words of readers",
+        n=f"{_of(n, 'word')} of readers",
         summary=(
-            f"Readers agree with {100 * whole.agreed.value:.0f} % of {n} verdicts."
+            f"Readers agree with {100 * whole.agreed.value:.0f} % of {_of(n, 'verdict')}."
             if whole.agreed
             else "No reader has said anything."
         ),
@@ -276,7 +276,7 @@ def corrections_panel(figures: Figures) -> Panel:
     return Panel(
         name="corrections",
         title="Verdicts of Hilum, line by line, and of readers, words",
-        n=f"{total} words that tell of a verdict",
+        n=f"{_of(total, 'word')} that tell of a verdict",
         summary=f"Readers gave another verdict {wrong} times." if total else "There are none.",
         columns=[Column("Hilum"), *(Column(verdict, "d") for verdict in verdicts)],
         rows=[
@@ -297,6 +297,10 @@ PANELS: Final[Mapping[str, Callable[[Figures], Panel]]] = {
     "corrections": corrections_panel,
 }
 """By name, in the order of the page."""
+
+
+def _of(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _worker(speed: Speed) -> str:

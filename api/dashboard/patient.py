@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose study it is, for those who may know."""
 
+import re
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from db.tables import StudyRow
 from hilum.dicom.attributes import tag_of
+
+DAY: Final = re.compile(r"^(\d{4})(\d{2})(\d{2})$")
+"""A date as DICOM writes it (PS3.5 6.2, DA)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,7 @@ class Patient:
     Attributes:
         name: as people write it: the parts that DICOM divides by carets, by spaces.
         number: of the patient in the hospital.
-        born: date of birth, as DICOM writes it.
+        born: date of birth, as 1960-01-31; as it stands where it is no date.
         sex: M, F or O.
         accession_number: of the request for the examination.
     """
@@ -32,7 +36,7 @@ class Patient:
         return cls(
             name=name_of(_value(study, "PatientName")),
             number=study.patient_id or "",
-            born=str(_value(study, "PatientBirthDate") or ""),
+            born=DAY.sub(r"\1-\2-\3", str(_value(study, "PatientBirthDate") or "")),
             sex=str(_value(study, "PatientSex") or ""),
             accession_number=study.accession_number or "",
         )

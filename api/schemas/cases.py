@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from apiflask import Schema
 from apiflask.fields import AwareDateTime, Boolean, Date, Enum, Float, String
 from apiflask.validators import Length, OneOf, Range, Regexp
-from marshmallow import RAISE, ValidationError
+from marshmallow import RAISE, ValidationError, validates_schema
 from werkzeug.datastructures import MultiDict
 
 from api.errors import explain
@@ -39,6 +39,14 @@ NO_CODE: Final = "none"
 
 PERCENT: Final = Range(0, 100, error="Must be a percentage, 0-100.")
 PAGE_FIELDS: Final = frozenset({"cursor", "sort"})
+
+RANGES: Final = {
+    "received_from": "received_to",
+    "finished_from": "finished_to",
+    "dated_from": "dated_to",
+    "share_min": "share_max",
+}
+"""Where each range begins, and where it ends."""
 
 
 def _words(text: str) -> None:
@@ -79,6 +87,17 @@ class CasesQuery(Schema):
     )
     cursor = String(validate=Length(1, LONGEST_CURSOR))
 
+    @validates_schema
+    def check_ranges(self, found: dict[str, Any], **_: Any) -> None:
+        """Refuse ranges that end before they begin: nothing is in them."""
+        wrong = {
+            begin: [f"Is {found[begin]}, beyond {found[end]}, where the range ends."]
+            for begin, end in RANGES.items()
+            if begin in found and end in found and found[begin] > found[end]
+        }
+        if wrong:
+            raise ValidationError(wrong)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -105,9 +124,23 @@ class Asked:
         try:
             found = CasesQuery().load(fields)
         except ValidationError as error:
-            raise InvalidRequest(explain(error.messages_dict)[:500]) from error
+            wrong = {
+                name.replace("_", " ").capitalize(): problems
+                for name, problems in error.messages_dict.items()
+            }
+            raise InvalidRequest(explain(wrong)[:500]) from error
         page = Page(found.pop("cursor", None), ON_A_PAGE, found.pop("sort"))
         return cls(CaseFilter(**_as_filter(found)), page, fields)
+
+    @classmethod
+    def as_typed(cls, query: MultiDict[str, str]) -> Self:
+        """Keep what can be shown of a query string that `of` refuses, and ask for everything."""
+        fields = {
+            name: text[:LONGEST_TEXT]
+            for name, text in query.items()
+            if name in CasesQuery().fields and name not in PAGE_FIELDS and text.isprintable()
+        }
+        return cls(CaseFilter(), Page(None, ON_A_PAGE, "-received"), fields)
 
     @property
     def filters(self) -> dict[str, str]:

@@ -170,7 +170,11 @@ async function begin(files) {
 
 // Several zips are several studies; several files are one.
 function take(files) {
-  if (files.every(isZip)) files.forEach((file) => begin([file])); else begin(files);
+  if (files.length && !chosen().tenant) {
+    form.elements.tenant.focus();
+    return refuse(row(files), "Choose a hospital first.");
+  }
+  return files.every(isZip) ? files.forEach((file) => begin([file])) : begin(files);
 }
 
 // ── The page ─────────────────────────────────────────────────────────────────────────────────

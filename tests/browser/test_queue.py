@@ -101,14 +101,14 @@ def test_worker_is_drained_and_the_queue_paused_and_resumed_by_keyboard_alone(ke
     with keeper.expect_response("**/queue/live"):
         pass
     keeper.keyboard.press("Enter")
-    expect(keeper.get_by_role("button", name="Go on ward-3:17")).to_be_visible()
+    expect(keeper.get_by_role("button", name="Resume ward-3:17")).to_be_visible()
     expect(keeper.locator(".worker")).to_contain_text("draining")
 
     keeper.get_by_label("Reason").focus()
     keeper.keyboard.type("The power is cut.")
     keeper.keyboard.press("Enter")
     expect(keeper.get_by_text("The whole queue is paused")).to_be_visible()
-    keeper.get_by_role("button", name="Resume").focus()
+    keeper.get_by_role("button", name="Resume", exact=True).focus()
     keeper.keyboard.press("Enter")
     expect(keeper.get_by_text("The whole queue is paused")).to_have_count(0)
 

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, Request, Route, expect
 from sqlalchemy import func, select
 
 from db.session import Sessions
-from db.tables import JobRow
+from db.tables import JobRow, TenantRow
+from db.tenants import add_tenant
 from hilum.people import Role
 from tests.browser.conftest import SignIn
 from tests.browser.looking import Troubles, check_accessible
@@ -95,6 +96,25 @@ def test_folder_that_was_chosen_before_the_script_came_goes_in(
 
     expect(sender.get_by_text("Taken:")).to_be_visible(timeout=60_000)
     assert jobs(sessions) == 1
+
+
+def test_study_is_sent_for_no_hospital_that_nobody_chose(
+    sign_in: SignIn, study: Path, sessions: Sessions, tenant: TenantRow
+) -> None:
+    with sessions.begin() as session:
+        add_tenant(session, "a hospital before it")
+    sender = sign_in(Role.ADMIN, everywhere=True)
+    sender.goto("/send")
+
+    sender.set_input_files("#folder", study)
+
+    expect(sender.get_by_text("Choose a hospital first.")).to_be_visible()
+    assert jobs(sessions) == 0
+    sender.get_by_label("Hospital").select_option(tenant.name)
+    sender.set_input_files("#folder", study)
+    expect(sender.get_by_text("Taken:")).to_be_visible(timeout=60_000)
+    with sessions.begin() as session:
+        assert session.scalars(select(JobRow.tenant_id)).all() == [tenant.id]
 
 
 def test_link_that_breaks_is_waited_for(

@@ -132,7 +132,7 @@ def _read(day: Day) -> None:
 def _say_that_it_is_right(day: Day) -> None:
     day.page.get_by_label("is right").check()
     day.page.get_by_label("Comment, if you like").fill("As I see it. <script>alert(1)</script>")
-    day.press("Say so")
+    day.press("Save")
     expect(day.page.get_by_text("As I see it. <script>")).to_be_visible()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from db.audit import VIEW_LASTS, read_head
 from db.claims import claim_job, fail_job
@@ -18,6 +18,7 @@ from hilum.jobs import State
 from tests.api.caller import Caller
 from tests.api.dashboard.test_viewer import viewer_in
 from tests.api.dashboard.visitor import Visitor, words
+from tests.db.factories import said
 
 
 def actions_of(sessions: Sessions, job_id: str) -> list[str]:
@@ -86,6 +87,23 @@ def test_patient_is_named_to_a_reader_and_hidden_from_an_operator(
     assert "Phantom Hilum" not in words(hidden)
     assert "PHANTOM-" not in hidden.text
     assert "hidden: your role does not know patients" in words(hidden)
+
+
+def test_birth_and_sex_read_as_such_and_tabs_of_cases_differ(
+    reader: Visitor, operator: Visitor, finished: str, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        study = session.get_one(JobRow, UUID(finished)).study
+        study.patient_id = "PAT-0815"
+        study.attributes = (study.attributes or {}) | said(
+            PatientBirthDate="19600101", PatientSex="O"
+        )
+
+    known, hidden = (visitor.get(f"/cases/{finished}") for visitor in (reader, operator))
+
+    assert "Born 1960-01-01 Sex O" in words(known)
+    assert ", PAT-0815 · Hilum</title>" in known.text
+    assert f", {finished[:8]} · Hilum</title>" in hidden.text
 
 
 def test_results_that_name_the_patient_are_for_those_who_may_know(
@@ -269,6 +287,28 @@ def test_case_is_run_again_by_another_network(operator: Visitor, finished: str) 
     assert answer.status_code == 303
     assert answer.headers["Location"] != f"/cases/{finished}"
     assert "other@1.0.0" in words(operator.get(answer.headers["Location"]))
+
+
+def test_network_that_has_run_is_offered_again_only_where_the_case_failed(
+    operator: Visitor, finished: str, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        used = session.get_one(JobRow, UUID(finished)).network
+
+    def offered() -> list[tuple[str, str]]:
+        form = operator.get(f"/cases/{finished}").text.partition('id="network"')[2]
+        return re.findall(r"<option( selected)?>([^<]+)", form.partition("</select>")[0])
+
+    after = offered()
+    with sessions.begin() as session:
+        session.execute(update(JobRow).values(state=State.FAILED))
+    again = offered()
+    assert used not in [name for _, name in after]
+    assert used in [name for _, name in again]
+    for some in (after, again):
+        chosen = [name for selected, name in some if selected]
+        assert len(chosen) == 1
+        assert chosen != [used]
 
 
 def test_doing_it_twice_is_answered_by_a_sentence(operator: Visitor, waiting: str) -> None:

@@ -223,6 +223,35 @@ def test_malformed_query_is_answered_by_a_sentence(query: str, reader: Visitor) 
         assert "Traceback" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"received_from": "9999-99-99"}, "Received from: Not a valid date."),
+        ({"verdict": "mild"}, "Verdict: Must be one of: No finding, Mild, Alarming."),
+        ({"share_min": "30", "share_max": "20.5"}, "Share min: Is 30.0, beyond 20.5"),
+        ({"dated_from": "2026-01-02", "dated_to": "2026-01-01"}, "Dated from: Is 2026-01-02"),
+        ({"received_from": "2026-01-02", "received_to": "2026-01-01"}, "Received from: Is"),
+        (
+            {"finished_from": "2026-01-02T00:00", "finished_to": "2026-01-01T00:00"},
+            "Finished from: Is",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("smith")
+def test_bad_filter_is_mended_on_the_page_that_it_was_typed_on(
+    query: dict[str, str], sentence: str, reader: Visitor
+) -> None:
+    page = reader.get("/cases", text="smith", state="succeeded", **query)
+
+    assert page.status_code == 422
+    assert sentence in words(page)
+    assert 'name="text" value="smith"' in page.text
+    assert '<option value="succeeded" selected>' in page.text
+    for name, typed in query.items():
+        assert f'name="{name}" value="{typed}"' in page.text or f'"{typed}" selected' in page.text
+    assert "John" not in page.text
+
+
 def test_pages_follow_one_another(reader: Visitor, sessions: Sessions, tenant: TenantRow) -> None:
     with sessions.begin() as session:
         jobs = [str(queue_job(session, tenant.id).id) for _ in range(ON_A_PAGE + 3)]

@@ -181,6 +181,41 @@ def test_silence_ends_a_sign_in(reader: Visitor, sessions: Sessions) -> None:
     assert reader.get("/cases").status_code == 303
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "wanted"),
+    [
+        (
+            "get",
+            {"HX-Request": "true", "HX-Current-URL": "http://localhost/cases?a=1#x"},
+            "/cases?a%3D1",
+        ),
+        ("get", {"HX-Request": "true", "HX-Current-URL": "http://evil.example/cases"}, None),
+        ("get", {"HX-Request": "true", "HX-Current-URL": "http://["}, None),
+        ("get", {"HX-Request": "true"}, None),
+        ("post", {"Referer": "http://localhost/cases/1?a=1"}, "/cases/1?a%3D1"),
+        ("post", {"Referer": "http://evil.example/cases"}, None),
+        ("post", {}, None),
+    ],
+)
+def test_who_was_signed_out_comes_back_to_the_page_and_hears_why(
+    reader: Visitor, sessions: Sessions, method: str, headers: dict[str, str], wanted: str | None
+) -> None:
+    assert "signed out" not in words(reader.get("/sign-in"))
+    with sessions.begin() as session:
+        session.execute(update(SignInRow).values(seen_at=now() - timedelta(minutes=31)))
+
+    path = "/cases/rows" if method == "get" else "/cases/filters"
+    answer = reader.client.open(path, method=method, headers={"Accept": "text/html"} | headers)
+
+    way = answer.headers.get("HX-Redirect") or answer.headers["Location"]
+    assert way == ("/sign-in" if wanted is None else f"/sign-in?to={wanted}")
+    assert "once nothing was done for 30 minutes" in words(reader.get(way))
+
+
+def test_who_was_never_in_was_not_signed_out(nobody: Visitor) -> None:
+    assert "signed out" not in words(nobody.get("/sign-in"))
+
+
 def test_a_page_s_own_clock_keeps_nobody_signed_in(reader: Visitor, sessions: Sessions) -> None:
     long_ago = now() - timedelta(minutes=20)
     with sessions.begin() as session:

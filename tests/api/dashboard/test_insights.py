@@ -230,10 +230,10 @@ def test_reader_counts_the_cases_of_their_hospital_alone(
     case()
     case(at=elsewhere)
 
-    assert "1 reports from" in words(reader.get("/insights"))
+    assert "1 report from" in words(reader.get("/insights"))
     assert "elsewhere" not in words(reader.get("/insights"))
     assert "2 reports from" in words(admin.get("/insights"))
-    assert "1 reports from" in words(admin.get("/insights", hospital=tenant.id))
+    assert "1 report from" in words(admin.get("/insights", hospital=tenant.id))
 
 
 def test_hospital_that_may_not_be_seen_is_as_one_that_there_is_not(

@@ -337,7 +337,7 @@ def test_worker_is_drained_and_goes_on(
 
     assert by == "user kim.keeper"
     assert "ward-3:17 ◐ draining asked by kim.keeper" in drained
-    assert "Go on ward-3:17" in drained
+    assert "Resume ward-3:17" in drained
     assert "▶ busy" in words(keeper.get("/queue"))
     assert [one[0] for one in actions(sessions)] == [
         Action.WORKER_DRAINED,

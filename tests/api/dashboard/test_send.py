@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from db.session import Sessions
 from db.tables import AuditRow, JobRow, TenantRow
+from db.tenants import add_tenant
 from hilum.audit import Action
 from tests.api.dashboard.visitor import Visitor, words
 
@@ -26,6 +27,26 @@ def send(
     answer = visitor.client.post("/v1/uploads", data=study, headers=headers, content_type=PIECE)
     job = answer.headers.get("Hilum-Job")
     return answer.status_code, job and job.rpartition("/")[2], answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/send", "/admin/keys", "/admin/webhooks", "/admin/destinations", "/admin/retention"]
+)
+def test_hospital_is_chosen_where_there_are_several(
+    admin: Visitor, sessions: Sessions, tenant: TenantRow, path: str
+) -> None:
+    def first() -> str:
+        form = re.search(r'<select[^>]* name="tenant" required>\s*<option value="([^"]*)"', page())
+        assert form
+        return form[1]
+
+    def page() -> str:
+        return admin.get(path).text
+
+    assert first() == str(tenant.id)
+    with sessions.begin() as session:
+        add_tenant(session, "another")
+    assert first() == ""
 
 
 def test_page_offers_the_hospitals_of_the_sender_alone(

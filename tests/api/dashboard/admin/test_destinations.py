@@ -250,8 +250,8 @@ def test_what_was_given_up_on_is_sent_again(
     for _ in range(2):
         assert chief.post(f"{page}/retry").headers["Location"] == page
 
-    assert "On the way 0 Given up on 1" in failed
-    assert "On the way 1 Given up on 0" in words(chief.get(page))
+    assert "On the way 0 Failed 1" in failed
+    assert "On the way 1 Failed 0" in words(chief.get(page))
 
 
 def test_archive_is_removed(chief: Visitor, service: str, sessions: Sessions) -> None:
