@@ -1,10 +1,7 @@
 """The app on real PostgreSQL and Valkey, hospitals that call it, and jobs with real results."""
 
-import io
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from apiflask import APIFlask
@@ -12,24 +9,16 @@ from sqlalchemy import select
 
 from api import create_app
 from api.parts import EXTENSION, Parts
-from db.claims import Artifact, claim_job, finish_job
 from db.session import Sessions
 from db.tables import NoticeRow, TenantRow
 from db.tenants import add_tenant, new_key
 from db.webhooks import add_webhook
-from hilum.dicom.attributes import Attributes, read_attributes
-from hilum.dicom.results import result_objects
-from hilum.findings import Report, SliceBurden
-from hilum.masks import pack_masks
-from hilum.nifti import write_nifti
-from hilum.phantom import Phantom
-from hilum.render import overlay_png, thumbnail_png
 from hilum.settings import Settings
 from hilum.storage import StudyStore
-from tests.analyses import analysis_of
 from tests.api.caller import Caller
+from tests.api.finishing import finish
 from tests.api.pieces import Pieces
-from tests.db.factories import finished_job, make_report
+from tests.db.factories import finished_job
 from tests.phantoms import chest, zip_chest
 
 
@@ -118,35 +107,5 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def finished(caller: Caller, archive: bytes, sessions: Sessions, store: StudyStore) -> str:
     """The id of a job that succeeded, with masks that are the phantom's own."""
     job_id: str = caller.send(archive).json["id"]
-    phantom = chest()
-    with sessions.begin() as session:
-        claim = claim_job(session, UUID(job_id), worker="gpu", lease_s=60, max_attempts=3)
-        assert claim is not None
-        artifacts = [
-            Artifact(kind, media_type, store.put(io.BytesIO(data), f"{job_id}/{kind}"), attributes)
-            for kind, media_type, data, attributes in _files(phantom)
-        ]
-        finish_job(session, claim, _report(phantom), artifacts)
+    finish(sessions, store, job_id, chest())
     return job_id
-
-
-def _files(phantom: Phantom) -> Iterator[tuple[str, str, bytes, Attributes | None]]:
-    middle = len(phantom.voxels) // 2
-    picture = overlay_png(phantom.voxels[middle], phantom.lungs[middle], phantom.lesions[middle])
-    yield "masks", "application/zip", pack_masks(phantom.lungs, phantom.lesions), None
-    yield "lesions", "application/gzip", write_nifti(phantom.lesions, phantom.affine), None
-    yield "lungs", "application/gzip", write_nifti(phantom.lungs, phantom.affine), None
-    yield "montage", "image/png", picture, None
-    yield "thumbnail", "image/png", thumbnail_png(analysis_of(phantom)), None
-    for name, data in result_objects(analysis_of(phantom)):
-        yield name, "application/dicom", data, read_attributes(data)
-
-
-def _report(phantom: Phantom) -> Report:
-    slices = tuple(
-        SliceBurden(index, uid, float((lungs > 0).sum()), float((lesions > 0).sum()))
-        for index, (uid, lungs, lesions) in enumerate(
-            zip(phantom.volume.instance_uids, phantom.lungs, phantom.lesions, strict=True)
-        )
-    )
-    return replace(make_report(0.1), slices=slices)
