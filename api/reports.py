@@ -177,8 +177,8 @@ def _paint(instance: InstanceRow, frame_number: int, masks: ArtifactRow, index: 
         lungs, lesions = read_mask(stream, index)
     with parts().spool.folder() as scratch:
         [path] = kept_files([instance.key], scratch)
-        voxels, _ = read_slice(path, frame_number - 1)
-    return overlay_png(voxels, lungs, lesions)
+        voxels, pixel_mm = read_slice(path, frame_number - 1)
+    return overlay_png(voxels, lungs, lesions, pixel_mm=pixel_mm)
 
 
 def _download(artifact: ArtifactRow, media_type: str, name: str | None) -> Response:

@@ -39,10 +39,17 @@ def overlay(hu: NDArray[np.int16], lungs: NDArray[np.uint8], lesions: NDArray[np
 
 
 def overlay_png(
-    hu: NDArray[np.int16], lungs: NDArray[np.uint8], lesions: NDArray[np.uint8]
+    hu: NDArray[np.int16],
+    lungs: NDArray[np.uint8],
+    lesions: NDArray[np.uint8],
+    *,
+    pixel_mm: tuple[float, float] = (1.0, 1.0),
 ) -> bytes:
-    """Return `overlay` as PNG."""
-    return _png(Image.fromarray(overlay(hu, lungs, lesions)))
+    """Return `overlay` as PNG, stretched where pixels of `pixel_mm`, y and x, are not square."""
+    picture = Image.fromarray(overlay(hu, lungs, lesions))
+    down, across = _relative(pixel_mm)
+    size = round(picture.width * across), round(picture.height * down)
+    return _png(picture.resize(size) if size != picture.size else picture)
 
 
 def montage_png(analysis: Analysis, *, columns: int = 4, rows: int = 3) -> bytes:
@@ -140,22 +147,34 @@ def _tile(analysis: Analysis, index: int) -> Image.Image:
 
 def _cropped(analysis: Analysis, index: int, side_px: int) -> Image.Image:
     picture = overlay(analysis.volume.voxels[index], analysis.lungs[index], analysis.lesions[index])
-    rows, columns = _square_around(analysis.lungs)
+    rows, columns = _square_around(analysis.lungs, _relative(analysis.volume.spacing_mm[1:]))
     square = Image.fromarray(picture[rows, columns])
     return square.resize((side_px, side_px), Image.Resampling.BICUBIC)
 
 
-def _square_around(lungs: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Return the rows and columns of the lungs with a margin, as near square as the image allows."""
+def _relative(pixel_mm: tuple[float, float]) -> tuple[float, float]:
+    """Return the sides of a pixel, y and x, in units of the shorter one."""
+    down, across = pixel_mm
+    return down / min(pixel_mm), across / min(pixel_mm)
+
+
+def _square_around(lungs: NDArray[np.uint8], pixel: tuple[float, float]) -> tuple[slice, slice]:
+    """Return the rows and columns of the lungs with a margin, as near square as the image allows.
+
+    Args:
+        lungs: [z, y, x].
+        pixel: sides of a pixel, y and x, in any unit.
+    """
     if not lungs.any():
         return slice(None), slice(None)
     spans = [np.flatnonzero(np.any(lungs, axis=axes))[[0, -1]] for axes in ((0, 2), (0, 1))]
-    side = int(max(last - first for first, last in spans) * 1.12)
+    lengths = [(last - first) * one for (first, last), one in zip(spans, pixel, strict=True)]
+    sides = [int(max(lengths) * 1.12 / one) for one in pixel]
     starts = [
         int(np.clip((first + last - side) // 2, 0, max(0, size - side)))
-        for (first, last), size in zip(spans, lungs.shape[1:], strict=True)
+        for (first, last), side, size in zip(spans, sides, lungs.shape[1:], strict=True)
     ]
-    return slice(starts[0], starts[0] + side), slice(starts[1], starts[1] + side)
+    return slice(starts[0], starts[0] + sides[0]), slice(starts[1], starts[1] + sides[1])
 
 
 def _border(inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

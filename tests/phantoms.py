@@ -60,6 +60,14 @@ def effused(effusion: Effusion) -> Phantom:
     return make_phantom(slices=SLICES, size_px=SIZE_PX, lesions=(), effusion=effusion)
 
 
+def oblong(phantom: Phantom) -> Phantom:
+    """Return a chest of which every second column is left: pixels are twice as wide as high."""
+    affine = phantom.affine.copy()
+    affine[:3, 2] *= 2
+    kept = [image[..., ::2].copy() for image in (phantom.voxels, phantom.lungs, phantom.lesions)]
+    return Phantom(kept[0], affine, kept[1], kept[2], phantom.planted)
+
+
 def write(folder: Path, datasets: Iterable[Dataset]) -> Path:
     """Write one file a dataset, named in the order given; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)

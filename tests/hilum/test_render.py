@@ -20,7 +20,7 @@ from hilum.render import (
     thumbnail_png,
 )
 from tests.analyses import analysis_of
-from tests.phantoms import SLICES, chest, healthy
+from tests.phantoms import SLICES, chest, healthy, oblong
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,24 @@ def test_an_overlay_has_the_size_of_its_slice() -> None:
     empty = np.zeros((30, 50), np.uint8)
 
     assert opened(overlay_png(np.zeros((30, 50), np.int16), empty, empty)).size == (50, 30)
+
+
+def test_a_slice_of_oblong_pixels_has_the_proportions_of_the_patient() -> None:
+    empty = np.zeros((30, 25), np.uint8)
+
+    picture = opened(overlay_png(empty.astype(np.int16), empty, empty, pixel_mm=(0.8, 1.6)))
+
+    assert picture.size == (50, 30)
+
+
+def test_thumbnail_of_oblong_pixels_shows_the_same_as_of_square_ones(analysis: Analysis) -> None:
+    square, stretched = (
+        np.asarray(opened(thumbnail_png(one)), float)
+        for one in (analysis, analysis_of(oblong(chest())))
+    )
+
+    # Half as many columns are coarser, by 17; a cut of other proportions differs by 69.
+    assert np.abs(square - stretched).mean() < 25
 
 
 def test_a_montage_holds_its_tiles_under_a_headline(analysis: Analysis) -> None:
