@@ -140,6 +140,10 @@ def visit(browser: Browser, case: Case, *, mbit_s: int | None = None) -> dict[st
         slow_down(devtools, mbit_s)
     page.add_init_script(WATCH)
     page.goto(case.path)
+    # Here nothing draws but the processor: a long series is asked for by a button then.
+    page.wait_for_selector("[data-viewer-again]:not([hidden]), [data-viewer='volume']")
+    if page.locator("[data-viewer='pictures']").count():
+        page.get_by_role("button", name="Load the volume").click()
     page.wait_for_selector("[data-viewer='volume']", timeout=PATIENCE_MS)
     found = waits(page) | {"steps_ms": steps(page), "memory_mib": memory(browser, page)}
     context.close()

@@ -1,25 +1,36 @@
 """The viewer draws what the worker saw, where it saw it."""
 
 import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Locator, Page
-from sqlalchemy import delete
+from playwright.sync_api import Locator, Page, Route
+from sqlalchemy import delete, select
 
 from db.session import Sessions
 from db.tables import InstanceRow
+from hilum.phantom import Phantom, make_phantom
+from hilum.storage import StudyStore
 from hilum.volume import apply_window
+from tests.api.caller import Caller
+from tests.api.finishing import finish
 from tests.browser.looking import Troubles, check_accessible, take_pictures
-from tests.phantoms import SIZE_PX, SLICES, chest
+from tests.phantoms import SIZE_PX, SLICES, chest, oblong, zip_chest
 
 WORST = int(np.argmax((chest().lesions > 0).sum(axis=(1, 2))))
 OTHER = 7
 """A slice whose lesions lie elsewhere."""
 
 Pixels = NDArray[np.int64]
+
+CaseOf = Callable[[Phantom], str]
+"""Have a finished case of a phantom; returns the id of its job."""
 
 
 def open_case(page: Page, job_id: str, outcome: str = "volume") -> Page:
@@ -32,6 +43,17 @@ def open_case(page: Page, job_id: str, outcome: str = "volume") -> Page:
 def viewer(reader: Page, finished: str) -> Page:
     """The page of a case whose volume is drawn."""
     return open_case(reader, finished)
+
+
+@pytest.fixture
+def case_of(caller: Caller, sessions: Sessions, store: StudyStore, tmp_path: Path) -> CaseOf:
+    def have(phantom: Phantom) -> str:
+        archive = zip_chest(tmp_path / "chest.zip", phantom)
+        job_id: str = caller.send(archive.read_bytes()).json["id"]
+        finish(sessions, store, job_id, phantom)
+        return job_id
+
+    return have
 
 
 def stage(page: Page) -> Locator:
@@ -51,6 +73,22 @@ def axial(page: Page) -> Pixels:
     top, left = ((length - side) // 2 for length in drawn.shape[:2])
     square = Image.fromarray(drawn[top : top + side, left : left + side].astype(np.uint8))
     return np.asarray(square.resize((SIZE_PX, SIZE_PX), Image.Resampling.BOX)).astype(int)
+
+
+def fitted(drawn: Pixels, size: tuple[int, int]) -> Pixels:
+    """What is on the stage of a picture of such proportions, at its size, [y, x, 3]."""
+    high, wide = drawn.shape[:2]
+    scale = min(high / size[0], wide / size[1])
+    down, across = (round(scale * length) for length in size)
+    top, left = (high - down) // 2, (wide - across) // 2
+    part = Image.fromarray(drawn[top : top + down, left : left + across].astype(np.uint8))
+    return np.asarray(part.resize(size[::-1], Image.Resampling.BOX)).astype(int)
+
+
+def in_millimetres(upright: NDArray[np.bool_], phantom: Phantom) -> NDArray[np.bool_]:
+    """Repeat the rows of an upright plane until they are as far from each other as columns are."""
+    z_mm, _, x_mm = phantom.volume.spacing_mm
+    return np.repeat(upright, round(z_mm / x_mm), axis=0)
 
 
 def coloured(drawn: Pixels) -> NDArray[np.bool_]:
@@ -97,23 +135,36 @@ def test_slice_has_the_grays_of_its_window(viewer: Page) -> None:
     assert np.abs(grays - expected)[inner, inner].mean() < 8
 
 
-def test_coronal_view_has_the_head_up_and_the_right_lung_at_the_left(viewer: Page) -> None:
-    viewer.get_by_text("Coronal", exact=True).click()
+@pytest.mark.parametrize(
+    ("view", "through"),
+    [("Coronal", np.s_[:, SIZE_PX // 2]), ("Sagittal", np.s_[:, :, SIZE_PX // 2])],
+)
+def test_upright_views_have_the_head_up_and_the_patient_as_seen_from_before_or_from_the_left(
+    reader: Page, case_of: CaseOf, view: str, through: Any
+) -> None:
+    # A lung full of lesions is cut by every plane.
+    phantom = replace(chest(), lesions=np.where(chest().lungs == 1, 1, 0).astype(np.uint8))
+    phantom = replace(phantom, lesions=np.roll(phantom.lesions, SIZE_PX // 5, axis=2))
+    page = open_case(reader, case_of(phantom))
 
-    found = coloured(pixels(viewer))
+    page.get_by_text(view, exact=True).click()
 
-    # It cuts through the middle of the chest.
-    cut = chest().lesions[::-1, SIZE_PX // 2] > 0
-    rows = np.repeat(cut, 8, axis=0)
-    upper, lower = np.array_split(found.any(axis=1), 2)
-    assert found.sum() > 0
-    assert (upper.sum() < lower.sum()) == (
-        rows[: len(rows) // 2].any(axis=1).sum() < rows[len(rows) // 2 :].any(axis=1).sum()
-    )
-    left, right = np.array_split(found, 2, axis=1)
-    assert (left.sum() < right.sum()) == (
-        cut[:, : SIZE_PX // 2].sum() < cut[:, SIZE_PX // 2 :].sum()
-    )
+    # Columns grow to the patient's left, or to the back; rows grow to the head and are drawn from there.
+    expected = in_millimetres(phantom.lesions[through][::-1] > 0, phantom)
+    found = coloured(fitted(pixels(page), expected.shape))
+    fit = overlap(found, expected)
+    assert fit > 0.85
+    assert all(overlap(found, one) < fit - 0.1 for one in (expected[:, ::-1], expected[::-1]))
+
+
+def test_oblong_pixels_keep_the_proportions_of_the_patient(reader: Page, case_of: CaseOf) -> None:
+    job_id = case_of(oblong(chest()))
+
+    open_case(reader, job_id)
+
+    assert overlap(coloured(axial(reader)), chest().lesions[WORST] > 0) > 0.8
+    image = "(one) => [one.naturalWidth, one.naturalHeight]"
+    assert reader.locator("[data-viewer-picture]").evaluate(image) == [SIZE_PX, SIZE_PX]
 
 
 def test_wheel_goes_through_the_slices(viewer: Page) -> None:
@@ -201,25 +252,44 @@ def test_windows_change_the_grays(viewer: Page) -> None:
 
 
 def test_other_views_draw(viewer: Page) -> None:
-    before = pixels(viewer)
+    # Three planes lie beside each other, on a stage of their own proportions.
+    size = (SLICES, SLICES)
+    before = fitted(pixels(viewer), size)
     for view in ("Sagittal", "Three planes", "3D"):
         viewer.get_by_text(view, exact=True).click()
 
-        drawn = pixels(viewer)
+        drawn = fitted(pixels(viewer), size)
         assert np.abs(drawn - before).mean() > 2
         assert drawn.std() > 5
         take_pictures(viewer, f"viewer-{view.lower().replace(' ', '-')}")
         before = drawn
 
 
-def test_volume_turns_by_keys(viewer: Page) -> None:
+def test_volume_turns_by_keys_and_by_dragging(viewer: Page) -> None:
     stage(viewer).focus()
     viewer.keyboard.press("5")
     before = pixels(viewer)
 
     viewer.keyboard.press("ArrowRight")
 
-    assert np.abs(pixels(viewer) - before).mean() > 0.5
+    turned = pixels(viewer)
+    assert np.abs(turned - before).mean() > 0.5
+    stage(viewer).hover()
+    viewer.mouse.down()
+    viewer.mouse.move(500, 500, steps=3)
+    viewer.mouse.up()
+    assert np.abs(pixels(viewer) - turned).mean() > 0.5
+
+
+def test_click_in_three_planes_leads_all_of_them_there(viewer: Page) -> None:
+    viewer.get_by_text("Three planes", exact=True).click()
+    box = stage(viewer).bounding_box()
+    assert box is not None
+
+    # The coronal plane is above at the right; a quarter of it from its top is near the head.
+    stage(viewer).click(position={"x": 0.8 * box["width"], "y": 0.125 * box["height"]})
+
+    assert SLICES * 0.65 < shown(viewer) < SLICES * 0.85
 
 
 def test_jump_comes_back_to_where_slices_are_seen(viewer: Page) -> None:
@@ -244,6 +314,87 @@ def test_finding_leads_to_its_slice(viewer: Page) -> None:
     assert viewer.evaluate("document.activeElement.matches('[data-viewer-stage]')")
 
 
+def test_pictures_are_there_while_the_volume_is_on_its_way(reader: Page, finished: str) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    reader.route("**/volume.nii.gz", hold)
+    reader.goto(f"/cases/{finished}")
+
+    stage(reader).focus()
+    reader.keyboard.press("ArrowUp")
+
+    picture = reader.get_by_alt_text(f"Slice {WORST + 1} with lungs outlined and lesions tinted")
+    picture.evaluate("(image) => image.decode()")
+    assert reader.get_by_role("progressbar", name="Loading the volume").is_visible()
+    assert reader.get_by_label("3D").is_disabled()
+    held[0].continue_()
+    reader.wait_for_selector("[data-viewer='volume']")
+    assert shown(reader) == WORST + 1
+
+
+def test_volume_that_breaks_off_is_told_and_asked_for_again(
+    reader: Page,
+    finished: str,
+    sessions: Sessions,
+    store: StudyStore,
+    tmp_path: Path,
+    troubles: Troubles,
+) -> None:
+    with sessions.begin() as session:
+        key = session.scalars(select(InstanceRow.key).order_by(InstanceRow.id)).all()[SLICES // 2]
+    [path] = store.local_files([key], tmp_path)
+    whole = path.rename(path.with_suffix(".whole"))
+    path.write_bytes(b"no DICOM at all")
+    open_case(reader, finished, "pictures")
+    note = reader.locator("[data-viewer-note]")
+    assert "The connection broke off after" in note.inner_text()
+    assert "Check the network, then load it again." in note.inner_text()
+    check_accessible(reader)
+    take_pictures(reader, "viewer-broken-off")
+
+    whole.replace(path)
+    reader.get_by_role("button", name="Load the volume").click()
+
+    reader.wait_for_selector("[data-viewer='volume']")
+    assert note.inner_text() == ""
+    assert overlap(coloured(axial(reader)), chest().lesions[WORST] > 0) > 0.8
+    troubles.clear()
+
+
+LOSE = "(canvas) => canvas.getContext('webgl2').getExtension('WEBGL_lose_context').loseContext()"
+
+
+def test_graphics_that_gave_up_are_told_and_tried_again(viewer: Page) -> None:
+    stage(viewer).focus()
+    viewer.keyboard.press("ArrowUp")
+    viewer.keyboard.press("5")
+
+    stage(viewer).locator("canvas").evaluate(LOSE)
+
+    viewer.wait_for_selector("[data-viewer='pictures']")
+    assert "graphics of this machine gave up" in viewer.locator("[data-viewer-note]").inner_text()
+    picture = viewer.get_by_alt_text(f"Slice {WORST + 1} with lungs outlined and lesions tinted")
+    picture.evaluate("(image) => image.decode()")
+    viewer.get_by_role("button", name="Load the volume").click()
+    viewer.wait_for_selector("[data-viewer='volume']")
+    assert shown(viewer) == WORST + 1
+    assert overlap(coloured(axial(viewer)), chest().lesions[WORST + 1] > 0) > 0.8
+
+
+def test_long_series_waits_to_be_asked_for_where_there_is_no_graphics_card(
+    reader: Page, case_of: CaseOf
+) -> None:
+    open_case(reader, case_of(make_phantom(slices=101, size_px=SIZE_PX)), "pictures")
+    assert "no graphics card" in reader.locator("[data-viewer-note]").inner_text()
+
+    reader.get_by_role("button", name="Load the volume").click()
+
+    reader.wait_for_selector("[data-viewer='volume']", timeout=60_000)
+
+
 def test_browser_without_volumes_goes_through_pictures(reader: Page, finished: str) -> None:
     reader.add_init_script(
         "const get = HTMLCanvasElement.prototype.getContext;"
@@ -259,7 +410,21 @@ def test_browser_without_volumes_goes_through_pictures(reader: Page, finished: s
     image.evaluate("(image) => image.decode()")
     assert "WebGL 2" in reader.locator("[data-viewer-note]").inner_text()
     assert reader.get_by_label("3D").is_disabled()
-    check_accessible(reader)
+
+
+@pytest.mark.parametrize(("view", "axis"), [("Coronal", 1), ("Sagittal", 2)])
+def test_keys_lead_through_the_plane_that_is_seen(viewer: Page, view: str, axis: int) -> None:
+    viewer.get_by_text(view, exact=True).click()
+    before = pixels(viewer)
+    stage(viewer).focus()
+
+    for _ in range(SIZE_PX // 8):
+        viewer.keyboard.press("ArrowUp")
+
+    place = viewer.locator("[data-viewer-place]").inner_text()
+    assert place == f"{SIZE_PX // 2 + SIZE_PX // 8} of 0 to {chest().lungs.shape[axis] - 1}"
+    assert np.abs(pixels(viewer) - before).mean() > 2
+    assert shown(viewer) == WORST
 
 
 def test_study_whose_files_are_gone_says_so(
@@ -271,6 +436,7 @@ def test_study_whose_files_are_gone_says_so(
     open_case(reader, finished, "pictures")
 
     assert "no longer stored" in reader.locator("[data-viewer-note]").inner_text()
+    assert stage(reader).is_hidden()
     # What is asked for in vain stands in the console.
     reader.wait_for_load_state("networkidle")
     assert all("Failed to load resource" in one for one in troubles)

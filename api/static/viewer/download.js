@@ -6,10 +6,28 @@ const HEADER = 352;
 const DIM = 40;
 const BITPIX = 72;
 
-/** Return the file at an address; tell how much of it is there, 0..1. */
+/** Return the file at an address; tell how much of it is there, 0..1, and its bytes in all. */
 export async function download(address, tell = () => {}) {
+  const file = { whole: null, filled: 0 };
+  try {
+    await fill(file, await reached(address), tell);
+  } catch (error) {
+    if ("reason" in error || error instanceof RangeError) throw error;
+    // The connection, or what it carried, broke off.
+    throw Object.assign(new Error("cut off", { cause: error }), { share: share(file) });
+  }
+  return file.whole.buffer;
+}
+
+async function reached(address) {
   const response = await fetch(address);
-  if (!response.ok) throw await refusal(response);
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  const reason = problem.detail ?? `The server answered ${response.status}.`;
+  throw Object.assign(new Error(reason), { reason, passes: response.status >= 500, isGone: response.status === 410 });
+}
+
+async function fill(file, response, tell) {
   const pieces = response.body.pipeThrough(new DecompressionStream("gzip")).getReader();
   let start = new Uint8Array();
   while (start.length < HEADER) {
@@ -18,20 +36,17 @@ export async function download(address, tell = () => {}) {
     start = joined(start, value);
   }
   // One array, filled piece by piece: a long series is never held twice.
-  const whole = new Uint8Array(size(start));
-  let filled = 0;
+  file.whole = new Uint8Array(size(start));
   for (let value = start, done = false; !done; { done, value } = await pieces.read()) {
-    whole.set(value, filled);
-    filled += value.length;
-    tell(filled / whole.length);
+    file.whole.set(value, file.filled);
+    file.filled += value.length;
+    tell(share(file), file.whole.length);
   }
-  if (filled !== whole.length) throw new Error(`The file has ${filled} bytes, expected ${whole.length}.`);
-  return whole.buffer;
+  if (share(file) < 1) throw new Error("The file ends within its voxels.");
 }
 
-async function refusal(response) {
-  const problem = await response.json().catch(() => ({}));
-  return Object.assign(new Error(`HTTP ${response.status}`), { reason: problem.detail });
+function share({ whole, filled }) {
+  return whole ? filled / whole.length : 0;
 }
 
 function joined(one, other) {

@@ -18,10 +18,13 @@ export function listen(stage, viewer) {
   stage.addEventListener("dblclick", (event) => event.stopPropagation(), options);
 }
 
+// In three planes and in 3D the drawing library knows what is pointed at.
+const isPlane = (viewer) => ["axial", "coronal", "sagittal"].includes(viewer.view);
+
 function wheel(viewer) {
   let rest = 0;
   return (event) => {
-    if (viewer.view !== "axial" || event.ctrlKey) return;
+    if (!isPlane(viewer) || event.ctrlKey) return;
     handled(event);
     const notches = event.deltaMode === WheelEvent.DOM_DELTA_PIXEL ? event.deltaY / NOTCH : Math.sign(event.deltaY);
     rest += notches;
@@ -50,8 +53,9 @@ const KEYS = {
   ArrowDown: (viewer) => viewer.step(-1),
   PageUp: (viewer) => viewer.step(PAGE),
   PageDown: (viewer) => viewer.step(-PAGE),
-  Home: (viewer) => viewer.go(0),
-  End: (viewer) => viewer.go(Infinity),
+  Home: (viewer) => viewer.move(0),
+  End: (viewer) => viewer.move(Infinity),
+  0: (viewer) => viewer.screen.reset?.(),
   w: (viewer) => viewer.choose("window"),
   l: (viewer) => viewer.toggle("lesions"),
   u: (viewer) => viewer.toggle("lungs"),
@@ -66,7 +70,7 @@ const TURNS = {
 
 function swipes(stage, viewer, options) {
   let from = null;
-  const isOurs = (event) => viewer.view === "axial" && event.touches.length === 1;
+  const isOurs = (event) => isPlane(viewer) && event.touches.length === 1;
   stage.addEventListener("touchstart", (event) => {
     from = isOurs(event) ? event.touches[0].clientY : null;
     if (from !== null) event.stopPropagation();

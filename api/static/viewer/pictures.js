@@ -5,9 +5,11 @@ export class Pictures {
   constructor(image, found) {
     this.image = image;
     this.found = found;
+    image.addEventListener("error", () => { image.alt = "This slice could not be loaded."; });
   }
 
-  show(index) {
+  /** Show the slice of a voxel, [x, y, z]. */
+  show([, , index]) {
     this.image.hidden = false;
     this.image.src = this.address(index);
     this.image.alt = `Slice ${index} with lungs outlined and lesions tinted`;

@@ -6,8 +6,8 @@ import { download } from "./download.js";
 const VOLUME_SHARE = 0.95;
 // Lungs are large: as strong as lesions they would hide what lies in them.
 const LUNG_STRENGTH = 0.5;
-// In 3D lungs are glass around solid lesions.
-const GLASS = 0.12;
+// In 3D lungs are glass around lesions: so much of each voxel on the way, and there are many.
+const GLASS = 0.02;
 // Azimuth and elevation in degrees: from before the patient, a little from the side and above.
 const FRONT = [160, 15];
 const LESIONS = 1;
@@ -18,17 +18,23 @@ export function hasWebGl() {
   return document.createElement("canvas").getContext("webgl2") !== null && "DecompressionStream" in globalThis;
 }
 
+/** Tell whether this machine draws by its processor, which takes a minute for a long series. */
+export function isSlow() {
+  const gl = document.createElement("canvas").getContext("webgl2");
+  const named = gl.getExtension("WEBGL_debug_renderer_info");
+  return /swiftshader|llvmpipe|software|basic render/i.test(gl.getParameter(named ? named.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+}
+
 export class Scene {
   /** Fetch everything, and return what draws it on a canvas. */
   static async open(canvas, found, tell) {
     // A script of the older kind: as a module it leaves its name in the page.
     const script = import(found.script);
-    const arriving = download(found.volume, (share) => tell(share * VOLUME_SHARE));
+    const arriving = download(found.volume, (share, bytes) => tell(share * VOLUME_SHARE, bytes));
     const [volume] = await Promise.all([arriving, script]);
     const masks = await Promise.all([download(found.lesions), download(found.lungs)]);
     const scene = new Scene(canvas, found);
     await scene.build(volume, masks);
-    tell(1);
     return scene;
   }
 
@@ -57,10 +63,12 @@ export class Scene {
     this.canvas.removeAttribute("tabindex");
     // Any window will do: what is chosen is painted next.
     const [window] = Object.values(this.found.windows);
-    this.niivue.addVolume(await image(volume, "ct.nii", "gray", window));
-    this.niivue.addVolume(await mask(lesions, "lesions.nii", this.found.labels));
     const both = [1, 2].map((value) => ({ value, color: this.found.lung_color }));
-    this.niivue.addVolume(await mask(lungs, "lungs.nii", both));
+    this.niivue.volumes = [
+      await image(volume, "ct.nii", "gray", window),
+      await mask(lesions, "lesions.nii", this.found.labels),
+      await mask(lungs, "lungs.nii", both),
+    ];
     this.niivue.setRenderAzimuthElevation(...FRONT);
     this.niivue.onLocationChange = () => this.moved();
   }
@@ -76,12 +84,34 @@ export class Scene {
     drawing.volumes[LUNGS].opacity = isRender ? GLASS : lungs ? opacity * LUNG_STRENGTH : 0;
     drawing.opts.crosshairWidth = view === "planes" ? 1 : 0;
     drawing.setSliceType(niivue.SLICE_TYPE[TYPES[view]]);
-    drawing.updateGLVolume();
+    this.refresh({ ct: `${window} ${isRender}`, marks: `${lesions} ${lungs} ${opacity} ${isRender}` });
+    drawing.drawScene();
   }
 
-  /** Show a slice of the volume. */
-  show(index) {
-    this.niivue.scene.crosshairPos[2] = (index + 0.5) / this.found.count;
+  /** Colour anew what changed: without a graphics card a long series takes seconds for each of its volumes. */
+  refresh(look) {
+    const { niivue: drawing, look: before } = this;
+    const { volumes } = drawing;
+    this.look = look;
+    if (!before) {
+      // The first time all of them, at once; added one by one each would be coloured with every other.
+      drawing.setVolume(volumes[0], 0);
+      return;
+    }
+    if (look.ct !== before.ct) drawing.refreshLayers(volumes[0], 0);
+    // The second mask is laid into the texture of the first.
+    if (look.marks !== before.marks) for (const layer of [LESIONS, LUNGS]) drawing.refreshLayers(volumes[layer], layer);
+  }
+
+  /** Voxels to the right, the front and the head. */
+  get size() {
+    return [...this.niivue.volumes[0].dimsRAS].slice(1, 4);
+  }
+
+  /** Show the slices through a voxel, [x, y, z]. */
+  show(at) {
+    const { size } = this;
+    at.forEach((index, axis) => { this.niivue.scene.crosshairPos[axis] = (index + 0.5) / size[axis]; });
     this.niivue.drawScene();
   }
 
@@ -91,13 +121,20 @@ export class Scene {
     this.niivue.setRenderAzimuthElevation(scene.renderAzimuth + azimuth, scene.renderElevation + elevation);
   }
 
+  /** Undo what was zoomed, moved and turned. */
+  reset() {
+    this.niivue.setPan2Dxyzmm([0, 0, 0, 1]);
+    this.niivue.setRenderAzimuthElevation(...FRONT);
+  }
+
   hide() {
     this.canvas.hidden = true;
   }
 
   moved() {
-    const index = Math.round(this.niivue.scene.crosshairPos[2] * this.found.count - 0.5);
-    this.onMove(Math.min(Math.max(index, 0), this.found.count - 1));
+    const { size } = this;
+    const at = [...this.niivue.scene.crosshairPos].map((share, axis) => Math.round(share * size[axis] - 0.5));
+    this.onMove(at.map((index, axis) => Math.min(Math.max(index, 0), size[axis] - 1)));
   }
 }
 
