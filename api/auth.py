@@ -185,7 +185,7 @@ def _note_look(session: Session, who: Person, job: JobRow) -> None:
     # An address may have the id in capitals; nothing after it has any.
     what = request.path.lower().partition(str(job.id))[2].lstrip("/") or "report"
     action, detail = Action.DOWNLOADED, {"what": what}
-    if what.startswith(SLICES) or (what == MONTAGE and _is_within_page()):
+    if what.startswith(SLICES) or (what == MONTAGE and VIEW in request.args):
         if was_viewed(session, who.by, job.id):
             return
         action, detail = Action.CASE_VIEWED, {"part": what}
@@ -195,8 +195,3 @@ def _note_look(session: Session, who: Person, job: JobRow) -> None:
             return
         action, detail = Action.CASE_VIEWED, {"part": VOXELS}
     note(session, action, tenant_id=job.tenant_id, subject=job.id, detail=detail)
-
-
-def _is_within_page() -> bool:
-    """Tell whether the browser wants a picture for a page; an older one, or one without TLS, says nothing."""
-    return request.headers.get("Sec-Fetch-Dest") == "image"

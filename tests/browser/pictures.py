@@ -53,7 +53,7 @@ DONE: Final[Mapping[str, Callable[[], Phantom]]] = {
 }
 """Who is read during the day, and what their chest is like."""
 
-WAITING: Final = {"Fabio": "routine", "Greta": "stat", "Hugo": "bulk", "Ines": "routine"}
+WAITING: Final = {"Fabio": "routine", "Greta": "stat", "Hugo": "bulk", "Irene": "routine"}
 """Who waits when the picture of the queue is taken, and how urgent they are."""
 
 

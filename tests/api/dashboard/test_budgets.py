@@ -40,9 +40,7 @@ BUDGETS: Final = {
     "dashboard.cases.rows": 11,
     "dashboard.case.show": 16,
     "dashboard.case.status": 3,
-    "dashboard.compare.index": 11,
     "dashboard.compare.show": 9,
-    "dashboard.feedback.show": 8,
     "dashboard.send.page": 3,
     "dashboard.send.answer": 4,
     "dashboard.queue.index": 17,
@@ -63,7 +61,8 @@ BUDGETS: Final = {
     "dashboard.admin.thresholds.show": 6,
     "dashboard.admin.thresholds.progress": 5,
     "dashboard.admin.networks.index": 3,
-    "dashboard.admin.retention.index": 4,
+    "dashboard.admin.retention.index": 5,
+    "dashboard.admin.retention.progress": 5,
     "dashboard.admin.audit.index": 4,
     "dashboard.admin.health.index": 24,
     "dashboard.admin.health.now": 24,
@@ -91,6 +90,9 @@ def ids(sessions: Sessions, tenant: TenantRow, finished: str, told: Ids, admin: 
         archive = add_destination(session, tenant.name, "pacs", parse_entity("PACS@10.0.0.7:104"))
         user = session.scalars(select(UserRow).where(UserRow.name == "ada.admin")).one()
         one, other = (patient_again(session, tenant) for _ in range(2))
+        purge = PurgeRow(tenant_id=tenant.id, by="user x", reason="request")
+        session.add(purge)
+        session.flush()
     return {
         "job_id": finished,
         "webhook_id": told["webhook_id"],
@@ -99,6 +101,7 @@ def ids(sessions: Sessions, tenant: TenantRow, finished: str, told: Ids, admin: 
         "destination_id": str(archive.id),
         "version": OWN.version,
         "name": "speed",
+        "purge_id": str(purge.id),
         "one": str(one),
         "other_id": str(other),
     }

@@ -38,9 +38,8 @@ def hashes(record: Record) -> dict[str, str]:
 
 
 def embed(visitor: Visitor, path: str) -> None:
-    """Ask for a picture as browsers do for a page."""
-    headers = {"Sec-Fetch-Dest": "image"}
-    with visitor.client.get(path, headers=headers) as answer:
+    """Ask for a picture as pages do."""
+    with visitor.client.get(f"{path}?view") as answer:
         assert answer.status_code == 200
 
 
