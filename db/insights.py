@@ -141,7 +141,8 @@ def cases_by_day(session: Session, asked: Asked, *, zone: ZoneInfo) -> list[DayC
         .where(*asked.of(ReportRow, ReportRow.created_at))
         .group_by(place, ReportRow.verdict)
     )
-    found = sorted(session.execute(query).all())
+    # As plain tuples, which compare several times as fast as rows.
+    found = sorted(map(tuple, session.execute(query)))
     return [DayCount(days[number - 1], Verdict(verdict), n) for number, verdict, n in found]
 
 
