@@ -320,7 +320,7 @@ def test_pictures_are_there_while_the_volume_is_on_its_way(reader: Page, finishe
     def hold(route: Route) -> None:
         held.append(route)
 
-    reader.route("**/volume.nii.gz", hold)
+    reader.route("**/volume.nii.gz*", hold)
     reader.goto(f"/cases/{finished}")
 
     stage(reader).focus()
