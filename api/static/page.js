@@ -15,6 +15,10 @@ addEventListener("pageshow", (event) => {
   if (event.persisted) document.querySelectorAll("form button").forEach((one) => { one.disabled = false; });
 });
 
+// Whoever came from a list goes back to it as it was, with its filters.
+const back = document.querySelector("[data-back]");
+if (back && document.referrer.startsWith(`${back.href}?`)) back.href = document.referrer;
+
 // What is wider than its place is scrolled by keys, once it can have the focus.
 const widths = new ResizeObserver((seen) => seen.forEach(({ target }) => {
   if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;

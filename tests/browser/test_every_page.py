@@ -112,6 +112,16 @@ def test_theme_is_chosen_and_kept(admin: Page) -> None:
     assert ground() == light
 
 
+def test_case_leads_back_to_the_list_that_it_was_chosen_from(admin: Page, finished: str) -> None:
+    admin.goto("/cases?verdict=Mild&sort=-lesion_share")
+    admin.locator("tbody a").first.click()
+    admin.wait_for_url(f"**/cases/{finished}")
+
+    admin.get_by_role("main").get_by_role("link", name="Cases", exact=True).click()
+
+    admin.wait_for_url("**/cases?verdict=Mild&sort=-lesion_share")
+
+
 def test_everything_is_reached_by_the_keyboard(admin: Page, finished: str) -> None:
     def focused() -> str:
         words: str = admin.evaluate("document.activeElement.innerText || document.activeElement.id")
