@@ -28,6 +28,7 @@ class Viewer {
     );
     this.at = [0, 0, this.found.begin];
     this.size = [1, 1, this.found.count];
+    this.isCrossed = false;
     this.screen = new Pictures(find("picture"), this.found);
     root.querySelectorAll("[data-viewer-color]").forEach((one) => {
       one.style.backgroundColor = `rgb(${one.dataset.viewerColor})`;
@@ -113,7 +114,9 @@ class Viewer {
       const link = event.target.closest("[data-slice]");
       if (!link || event.ctrlKey || event.metaKey) return;
       event.preventDefault();
-      this.jump(Number(link.dataset.slice));
+      this.jump(Number(link.dataset.slice), link.dataset.at?.split(" ").map(Number));
+      document.querySelectorAll("[data-slice][aria-current]").forEach((one) => one.removeAttribute("aria-current"));
+      link.setAttribute("aria-current", "true");
     });
     listen(parts.stage, this);
   }
@@ -159,21 +162,32 @@ class Viewer {
       lesions: parts.lesions.checked,
       lungs: parts.lungs.checked,
       opacity: Number(parts.opacity.value),
+      cross: this.isCrossed || view === "planes",
     });
     if (this.screen !== this.pictures) this.allow(view);
     [, parts.way.textContent] = PLANES[this.plane];
     this.write();
   }
 
-  /** Show a slice that somebody pointed at elsewhere: where slices can be seen. */
-  jump(index) {
+  /** Show a slice that somebody pointed at elsewhere, where slices can be seen; a cross marks [x, y] of it. */
+  jump(index, place) {
     if (this.view !== "axial" && this.view !== "planes") this.choose("view", 0);
-    this.move(index);
+    const at = place && this.screen.voxel?.([...place, index]);
+    this.cross(Boolean(at));
+    this.go(at ?? this.at.with(2, index));
     this.parts.stage.focus();
+  }
+
+  /** Draw a cross, or none: it stays until somebody goes on. */
+  cross(isWanted) {
+    if (this.isCrossed === isWanted) return;
+    this.isCrossed = isWanted;
+    this.paint();
   }
 
   /** Step to the head; in coronal views to the front, in sagittal ones to the right. */
   step(count) {
+    this.cross(false);
     this.move(this.at[this.axis] + count);
   }
 

@@ -101,6 +101,12 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     return float((one & other).sum() / (one | other).sum())
 
 
+def crossed(drawn: Pixels) -> NDArray[np.bool_]:
+    """Tell which pixels are yellower than any tissue or lesion."""
+    yellow: NDArray[np.bool_] = drawn[..., :2].min(axis=-1) - drawn[..., 2] > 12
+    return yellow
+
+
 def shown(page: Page) -> int:
     return int(page.locator("[data-viewer]").get_attribute("data-index") or -1)
 
@@ -312,6 +318,18 @@ def test_finding_leads_to_its_slice(viewer: Page) -> None:
 
     assert shown(viewer) == int(finding.get_attribute("data-slice") or -1) != WORST
     assert viewer.evaluate("document.activeElement.matches('[data-viewer-stage]')")
+    assert finding.get_attribute("aria-current") == "true"
+
+
+def test_cross_marks_the_finding_until_somebody_goes_on(viewer: Page) -> None:
+    viewer.locator("[data-slice]").first.click()
+
+    # The middle of the box of rows and columns 10 to 39.
+    yellow = crossed(axial(viewer))
+    assert abs(int(yellow.sum(axis=0).argmax()) - 24) <= 1
+    assert abs(int(yellow.sum(axis=1).argmax()) - 24) <= 1
+    viewer.keyboard.press("ArrowUp")
+    assert crossed(axial(viewer)).sum() < yellow.sum() / 10
 
 
 def test_pictures_are_there_while_the_volume_is_on_its_way(reader: Page, finished: str) -> None:

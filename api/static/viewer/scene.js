@@ -74,7 +74,7 @@ export class Scene {
   }
 
   /** Draw a view with a window and overlays. */
-  paint({ view, window, lesions, lungs, opacity }) {
+  paint({ view, window, lesions, lungs, opacity, cross }) {
     const { niivue: drawing } = this;
     const isRender = view === "render";
     const [ct] = drawing.volumes;
@@ -82,7 +82,7 @@ export class Scene {
     ct.opacity = isRender ? 0 : 1;
     drawing.volumes[LESIONS].opacity = lesions ? (isRender ? 1 : opacity) : 0;
     drawing.volumes[LUNGS].opacity = isRender ? GLASS : lungs ? opacity * LUNG_STRENGTH : 0;
-    drawing.opts.crosshairWidth = view === "planes" ? 1 : 0;
+    drawing.opts.crosshairWidth = cross ? 1 : 0;
     drawing.setSliceType(niivue.SLICE_TYPE[TYPES[view]]);
     this.refresh({ ct: `${window} ${isRender}`, marks: `${lesions} ${lungs} ${opacity} ${isRender}` });
     drawing.drawScene();
@@ -106,6 +106,13 @@ export class Scene {
   /** Voxels to the right, the front and the head. */
   get size() {
     return [...this.niivue.volumes[0].dimsRAS].slice(1, 4);
+  }
+
+  /** Return where a voxel of the file, [x, y, z], lies to the right, the front and the head. */
+  voxel(at) {
+    const { size } = this;
+    // Which axis of the file each is, from 1, and below 0 where it runs the other way.
+    return this.niivue.volumes[0].permRAS.map((axis, to) => (axis < 0 ? size[to] - 1 - at[-axis - 1] : at[axis - 1]));
   }
 
   /** Show the slices through a voxel, [x, y, z]. */
