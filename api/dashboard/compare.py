@@ -120,6 +120,7 @@ def show(job_id: UUID, other_id: UUID) -> str:
         job_id=job_id,
         change=change,
         pair=list(zip((before, after), found, strict=True)),
+        most=MOST_FINDINGS,
         rows=_rows(change),
     )
 
