@@ -1,5 +1,6 @@
 """A study is sent from a page, also over a link that breaks and by a page that was closed."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def break_pieces(page: Page, *, times: int | None) -> list[str]:
     return broken
 
 
+def drop(page: Page, path: Path) -> None:
+    """Let go of a file or folder over the page, as a mouse does that brings it from elsewhere."""
+    box = page.locator("#drop").bounding_box()
+    assert box is not None
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        where = {"type": kind, "x": box["x"] + 20, "y": box["y"] + 20, "data": data}
+        devtools.send("Input.dispatchDragEvent", where)
+
+
 def jobs(sessions: Sessions) -> int:
     with sessions.begin() as session:
         return session.scalars(select(func.count()).select_from(JobRow)).one()
@@ -76,6 +88,17 @@ def test_folder_goes_in_and_the_gate_answers_at_once(
 
     expect(sender.get_by_text("Taken: Read the original axial CT")).to_be_visible(timeout=60_000)
     check_accessible(sender)
+    assert jobs(sessions) == 1
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_folder_or_zip_is_dropped(
+    sender: Page, study: Path, tmp_path: Path, sessions: Sessions, *, is_packed: bool
+) -> None:
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", study)
+    drop(sender, Path(packed) if is_packed else study)
+
+    expect(sender.get_by_text("Taken:")).to_be_visible(timeout=60_000)
     assert jobs(sessions) == 1
 
 
