@@ -3,7 +3,7 @@
 
 Real PostgreSQL, Valkey, gunicorn and Celery workers, all on this machine, clients included.
 
-    python -m benchmarks.load [--jobs 2000] [--finished 100000]
+    python -m benchmarks.load [--jobs 2000] [--finished 100000] [--without-cases]
 """
 
 import argparse
@@ -69,8 +69,8 @@ class Client:
         return document
 
 
-def measure(*, jobs: int, finished: int) -> dict[str, Any]:
-    """Run a system of its own and measure it."""
+def measure(*, jobs: int, finished: int, without_cases: bool) -> dict[str, Any]:
+    """Run a system of its own and measure it; `without_cases`, none is kept for lists."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hilum-load-")))
         settings = Settings(
@@ -86,6 +86,10 @@ def measure(*, jobs: int, finished: int) -> dict[str, Any]:
         engine = make_engine(settings.database_url)
         stack.callback(engine.dispose)
         migrate(engine)
+        if without_cases:
+            with engine.begin() as connection:
+                for table in ("jobs", "reports", "studies"):
+                    connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER keep_case"))
         sessions = make_sessions(engine)
         with sessions.begin() as session:
             tenant = add_tenant(session, "bench")
@@ -298,4 +302,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--finished", type=int, default=100_000)
+    parser.add_argument("--without-cases", action="store_true", help="to see what these cost")
     print(json.dumps(measure(**vars(parser.parse_args())), indent=2))
