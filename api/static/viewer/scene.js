@@ -6,8 +6,9 @@ import { download } from "./download.js";
 const VOLUME_SHARE = 0.95;
 // Lungs are large: as strong as lesions they would hide what lies in them.
 const LUNG_STRENGTH = 0.5;
-// In 3D lungs are glass around lesions: so much of each voxel on the way, and there are many.
-const GLASS = 0.02;
+// In 3D lungs are glass around lesions: so much of it in all, over the voxels on the way; less than so much of one is nothing.
+const GLASS = 2;
+const FAINTEST = 0.012;
 // Azimuth and elevation in degrees: from before the patient, a little from the side and above.
 const FRONT = [160, 15];
 const LESIONS = 1;
@@ -81,7 +82,7 @@ export class Scene {
     [ct.cal_min, ct.cal_max] = window;
     ct.opacity = isRender ? 0 : 1;
     drawing.volumes[LESIONS].opacity = lesions ? (isRender ? 1 : opacity) : 0;
-    drawing.volumes[LUNGS].opacity = isRender ? GLASS : lungs ? opacity * LUNG_STRENGTH : 0;
+    drawing.volumes[LUNGS].opacity = isRender ? Math.max(FAINTEST, GLASS / this.size[1]) : lungs ? opacity * LUNG_STRENGTH : 0;
     drawing.opts.crosshairWidth = cross ? 1 : 0;
     drawing.setSliceType(niivue.SLICE_TYPE[TYPES[view]]);
     this.refresh({ ct: `${window} ${isRender}`, marks: `${lesions} ${lungs} ${opacity} ${isRender}` });
