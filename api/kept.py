@@ -27,10 +27,7 @@ def kept_files(keys: Iterable[str], scratch: Path) -> list[Path]:
         FilesGone: one of them is no longer there.
     """
     with _told_if_gone():
-        paths = parts().store.local_files(keys, scratch)
-        for path in paths:
-            path.stat()
-    return paths
+        return parts().store.kept_files(keys, scratch)
 
 
 @contextmanager

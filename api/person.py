@@ -191,7 +191,7 @@ def seal_of(what: str, said: object = "") -> str:
         said: what it stands for.
     """
     key = parts().settings.secret_key.encode()
-    words = f"{what} {person().sign_in} {said}".rstrip()
+    words = f"{what} {person().sign_in} {said}"
     return hmac.new(key, words.encode(), hashlib.sha256).hexdigest()
 
 

@@ -182,6 +182,18 @@ class StudyStore:
             self.filesystem.get([self.path(key) for key in keys], [str(path) for path in paths])
         return paths
 
+    def kept_files(self, keys: Iterable[str], scratch: Path) -> list[Path]:
+        """Return `local_files` that are all there; without one, the rest would be read as another study.
+
+        Raises:
+            StorageUnavailable: a remote store does not answer.
+            FileNotFoundError: nothing is kept under one of the keys.
+        """
+        paths = self.local_files(keys, scratch)
+        for path in paths:
+            path.stat()
+        return paths
+
     def delete(self, prefix: str) -> None:
         """Remove everything under a prefix, files half written among it; nothing there is success.
 

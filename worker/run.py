@@ -140,14 +140,11 @@ def _kept_files(keys: list[str], scratch: Path, store: StudyStore) -> list[Path]
     """Return paths of a study's files on this machine.
 
     Raises:
-        FilesGone: one of them is no longer there; what is left would be read as another study.
+        FilesGone: one of them is no longer there.
     """
     try:
-        paths = store.local_files(keys, scratch)
-        for path in paths:
-            path.stat()
+        return store.kept_files(keys, scratch)
     except FileNotFoundError as error:
         raise FilesGone(
             f"Files of the study are no longer stored, expected all {len(keys)}."
         ) from error
-    return paths

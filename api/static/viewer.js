@@ -29,7 +29,8 @@ class Viewer {
     this.at = [0, 0, this.found.begin];
     this.size = [1, 1, this.found.count];
     this.isCrossed = false;
-    this.screen = new Pictures(find("picture"), this.found);
+    this.pictures = new Pictures(find("picture"), this.found);
+    this.screen = this.pictures;
     root.querySelectorAll("[data-viewer-color]").forEach((one) => {
       one.style.backgroundColor = `rgb(${one.dataset.viewerColor})`;
     });
@@ -37,7 +38,6 @@ class Viewer {
 
   /** Show the first slice, take orders, and fetch the volume. */
   async start() {
-    this.pictures = this.screen;
     this.listen();
     this.go(this.at);
     if (!hasWebGl()) return this.settle(`This browser draws no volumes (it lacks WebGL 2). ${MEANWHILE}`);
